@@ -1,0 +1,308 @@
+"""Parts: frozen values that each name one choice, and the text that is the same value.
+
+A part is a keyword-only dataclass. Subclassing `Part` (through its kind) is all there is to
+registering one; its text form is the Python expression that makes it::
+
+    >>> parse("r1(gamma=2)", Part)
+    R1(gamma=2.0)
+
+Nothing is ever evaluated: `parse` walks the syntax tree and accepts calls of known parts, literals
+and tuples of these.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+from sparring.errors import RecipeError, SparringError
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Part")
+
+_KINDS: dict[str, type[Part]] = {}
+_PARTS: dict[str, type[Part]] = {}
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Part:
+    """One choice of a recipe.
+
+    A subclass says ``kind="losses"`` to open a new kind, ``abstract=True`` to be no part itself;
+    any other subclass is a part. Values are checked against the annotations when a part is made
+    (an int becomes a float where a float is asked), then by the part's own `check`.
+    """
+
+    kind: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, kind: str = "", abstract: bool = False) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True, kw_only=True, repr=False)(cls)
+        if kind:
+            cls.kind = kind
+            _KINDS[kind] = cls
+        elif not abstract:
+            _register(cls)
+
+    def __post_init__(self) -> None:
+        hints = _hints(type(self))
+        for f in fields(self):  # pyright: ignore[reportArgumentType]
+            value = fit(getattr(self, f.name), hints[f.name], f"{type(self).__name__}({f.name})")
+            object.__setattr__(self, f.name, value)
+        try:
+            self.check()
+        except ValueError as e:
+            raise RecipeError("bad value", where=show(self), why=str(e)) from None
+
+    def check(self) -> None:
+        """Raises ValueError when the fields do not make sense together."""
+
+    def __repr__(self) -> str:
+        return show(self)
+
+
+def _register(cls: type[Part]) -> None:
+    known = _PARTS.get(_key(cls.__name__))
+    same = known and (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__)
+    if known and not same:
+        raise RecipeError(
+            f"two parts are called {cls.__name__}",
+            why=f"{known.__module__} has one already",
+            fix="give yours another name",
+        )
+    _PARTS[_key(cls.__name__)] = cls
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def require(condition: bool, message: str) -> None:
+    """For `check` methods: ValueError with `message` unless the condition holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+# ------------------------------------------------------------------------------- values and types
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def fit(value: Any, hint: Any, where: str) -> Any:
+    """`value` as the annotation `hint` wants it; RecipeError, naming `where`, if it cannot be."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        for option in typing.get_args(hint):
+            try:
+                return fit(value, option, where)
+            except RecipeError:
+                continue
+    elif origin is typing.Literal:
+        if value in typing.get_args(hint):
+            return value
+    elif origin is tuple and isinstance(value, (tuple, list)):
+        inner = typing.get_args(hint)
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            inner = (inner[0],) * len(value)
+        if len(inner) == len(value):
+            return tuple(fit(v, h, where) for v, h in zip(value, inner, strict=True))
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if math.isnan(value):
+            raise RecipeError("bad value", where=where, why="nan is not a number one can use")
+        return float(value)
+    elif hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    elif hint is Any or hint is type(value) or (hint is None and value is None):
+        return value
+    elif isinstance(hint, type) and issubclass(hint, Part) and isinstance(value, hint):
+        return value
+    raise RecipeError("bad value", where=where, why=f"expected {_words(hint)}, got {value!r}")
+
+
+def _words(hint: Any) -> str:
+    """An annotation as a user reads it: 'a number', 'one of alternating, simultaneous', ..."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_words(h) for h in inner)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, inner))
+    if origin is tuple:
+        if Ellipsis in inner:
+            return "a list of " + _words(inner[0]).removeprefix("a ").removeprefix("an ")
+        return f"{len(inner)} values"
+    if isinstance(hint, type) and issubclass(hint, Part):
+        return f"one of the {hint.kind}" if hint.kind else "a part"
+    words = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
+    return words.get(hint, "none" if hint in (None, type(None)) else str(hint))
+
+
+# ---------------------------------------------------------------------------------- text -> value
+
+
+def parse(text: str, kind: type[P]) -> P:
+    """The part that `text` names, by name alone or as a call.
+
+    Raises RecipeError with the nearest right name for an unknown one.
+    """
+    text = text.strip()
+    value = call(text, ()) if re.fullmatch(r"[\w-]+", text) else read(text)
+    if not isinstance(value, kind):
+        names = ", ".join(cls.__name__ for cls in catalogue(kind))
+        raise RecipeError(
+            f"'{text}' is not one of the {kind.kind or 'parts'}", fix=f"use one of {names}"
+        )
+    return value
+
+
+def read(text: str, also: dict[str, Callable[..., Any]] | None = None) -> Any:
+    """The value of a Python expression made of parts, literals, tuples and calls named in `also`."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as e:
+        raise RecipeError(f"cannot read '{text.strip()[:80]}'", why=e.msg) from None
+    return _value(tree, also or {})
+
+
+def _value(node: ast.expr, also: dict[str, Callable[..., Any]]) -> Any:
+    match node:
+        case ast.Constant(value=value) if isinstance(value, (int, float, bool, str, type(None))):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+        case ast.Tuple(elts=items) | ast.List(elts=items):
+            return tuple(_value(item, also) for item in items)
+        case ast.Name(id=name):
+            return call(name, (), also)
+        case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
+            if any(k.arg is None for k in keywords):
+                raise RecipeError(f"cannot read '{ast.unparse(node)}'", why="** is not allowed")
+            given = [(str(k.arg), _value(k.value, also)) for k in keywords]
+            return call(name, given, also)
+        case ast.Call(func=ast.Name(id=name)):
+            raise RecipeError(
+                f"cannot read '{ast.unparse(node)}'",
+                why="fields are given by name",
+                fix=f"write {name}(field=value)",
+            )
+    raise RecipeError(f"cannot read '{ast.unparse(node)}'", why="only parts and literals are allowed")
+
+
+def call(
+    name: str,
+    given: typing.Sequence[tuple[str, Any]],
+    also: dict[str, Callable[..., Any]] | None = None,
+) -> Any:
+    """Makes the part called `name` with the fields `given`."""
+    cls = (also or {}).get(name) or _PARTS.get(_key(name))
+    if cls is None:
+        raise RecipeError(f"no part is called '{name}'{nearest(name, _PARTS)}", fix="sparring list")
+    known = [f.name for f in fields(cls)] if is_dataclass(cls) else []  # pyright: ignore
+    for field, _ in given:
+        if field not in known:
+            names = ", ".join(known) or "none"
+            raise RecipeError(
+                f"{cls.__name__} has no field '{field}'{nearest(field, known)}",
+                why=f"its fields are {names}",
+            )
+    return cls(**dict(given))
+
+
+def nearest(word: str, words: typing.Iterable[str], say: str = ", did you mean '{}'?") -> str:
+    """A hint naming the word of `words` most like `word`, or nothing."""
+    by_key = {_key(w): w for w in words}
+    found = difflib.get_close_matches(_key(word), by_key, n=1, cutoff=0.5)
+    if not found:
+        return ""
+    right = by_key[found[0]]
+    return say.format(_PARTS[right].__name__ if right in _PARTS else right)
+
+
+# ---------------------------------------------------------------------------------- value -> text
+
+
+def show(value: Any, full: bool = False) -> str:
+    """The Python expression that makes `value`; `full` writes the fields left at their default too."""
+    if isinstance(value, Part):
+        inner = ", ".join(
+            f"{f.name}={show(getattr(value, f.name), full)}"
+            for f in fields(value)  # pyright: ignore[reportArgumentType]
+            if full or getattr(value, f.name) != f.default
+        )
+        return f"{type(value).__name__}({inner})"
+    if isinstance(value, tuple):
+        items = ", ".join(show(v, full) for v in value)
+        return f"({items},)" if len(value) == 1 else f"({items})"
+    return repr(value)
+
+
+# --------------------------------------------------------------------------------------- catalogue
+
+
+def catalogue(kind: type[P]) -> list[type[P]]:
+    """All parts of a kind, by name."""
+    found = [cls for cls in _PARTS.values() if issubclass(cls, kind)]
+    return sorted(found, key=lambda cls: cls.__name__.lower())
+
+
+def kinds() -> dict[str, type[Part]]:
+    """Every kind of part by the plural that users say: losses, tricks, nets, ..."""
+    return dict(_KINDS)
+
+
+def walk(value: Any) -> Iterator[Part]:
+    """Every part inside `value`, itself included, outermost first."""
+    if isinstance(value, tuple):
+        for v in value:
+            yield from walk(v)
+    elif is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, Part):
+            yield value
+        for f in fields(value):
+            yield from walk(getattr(value, f.name))
+
+
+def map_parts(value: T, change: Callable[[Part], Part]) -> T:
+    """`value` with `change` applied to every part inside it, innermost first."""
+    if isinstance(value, tuple):
+        return tuple(map_parts(v, change) for v in value)  # pyright: ignore[reportReturnType]
+    if is_dataclass(value) and not isinstance(value, type):
+        new = {f.name: map_parts(getattr(value, f.name), change) for f in fields(value)}
+        old = {f.name: getattr(value, f.name) for f in fields(value)}
+        result = value if new == old else replace(value, **new)
+        return change(result) if isinstance(result, Part) else result  # pyright: ignore
+    return value
+
+
+def summary(cls: type) -> str:
+    """The first sentence of a part's docstring."""
+    text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+    return text.split(". ")[0].rstrip(".")
+
+
+__all__ = [
+    "Part",
+    "SparringError",
+    "catalogue",
+    "fit",
+    "kinds",
+    "map_parts",
+    "nearest",
+    "parse",
+    "read",
+    "require",
+    "show",
+    "summary",
+    "walk",
+]
