@@ -1,0 +1,29 @@
+"""Where real data come from: images decoded to uint8, or points with a known density."""
+
+from sparring.data.archive import Zip
+from sparring.data.arrays import Npz
+from sparring.data.fashion import Fashion
+from sparring.data.find import source
+from sparring.data.folder import Folder
+from sparring.data.inspect import inspect, table
+from sparring.data.points import Grid, Mixture1D, Ring
+from sparring.data.source import Images, Points, Source
+from sparring.data.split import split, take
+
+__all__ = [
+    "Fashion",
+    "Folder",
+    "Grid",
+    "Images",
+    "Mixture1D",
+    "Npz",
+    "Points",
+    "Ring",
+    "Source",
+    "Zip",
+    "inspect",
+    "source",
+    "split",
+    "table",
+    "take",
+]

@@ -41,7 +41,8 @@ class Points:
     """A distribution with a known density, in one or more dimensions: endless data.
 
     modes: float (K, d), the centres of equal-weight isotropic Gaussians of standard deviation
-    `sigma`; `sample(n, generator)` gives float (n, d); `log_density(x)` of (n, d) gives (n,), exact.
+    `sigma`; `sample(n, generator)` gives float (n, d); `log_density(x)` of (n, d) gives (n,),
+    exact. digest: 16 hexadecimal digits of what they are.
     """
 
     modes: Tensor

@@ -1,0 +1,150 @@
+"""Images in NumPy files: arrays uint8 (N, H, W) or (N, H, W, C), any number of channels."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from sparring.data.files import arrange
+from sparring.data.paths import existing, printable
+from sparring.data.resize import fit
+from sparring.data.source import Images, Source
+from sparring.errors import DataError
+
+# Images and their labels, in the order in which they are looked for.
+_PAIRS = {"arr_0": "arr_1", "images": "labels", "x": "y", "x_train": "y_train"}
+
+
+class Npz(Source):
+    """Images in a NumPy .npz file.
+
+    They are the array arr_0, images, x or x_train, else the only uint8 array of 3 or 4 dimensions;
+    labels are arr_1, labels, y or y_train, one whole number or text each; `classes` may name the
+    numbers. Nothing but plain arrays is read, never a pickle.
+    """
+
+    path: str = ""
+
+    def open(self, size: tuple[int, int] | None = None) -> Images:
+        """Size None keeps the images as they are. Raises DataError, with the reason."""
+        path = str(existing(self.path))
+        known = _arrays(path)
+        name = _choose(known, path)
+        labels, classes = _labels(path, known, name)
+        return images(_read(path, name), labels, classes, path, size)
+
+
+def images(
+    pixels: np.ndarray,
+    labels: np.ndarray | None,
+    classes: tuple[str, ...],
+    where: str,
+    size: tuple[int, int] | None,
+) -> Images:
+    """The set of uint8 (N, H, W) or (N, H, W, C), resized if `size` is another than theirs."""
+    pixels = np.ascontiguousarray(pixels if pixels.ndim == 4 else pixels[..., None])
+    if size not in (None, pixels.shape[1:3]) and len(pixels):
+        pixels = np.stack([fit(image, size) for image in pixels])
+    return arrange(pixels, labels, classes, where)
+
+
+def _arrays(path: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of each array, from the headers alone."""
+    known = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if member.endswith(".npy"):
+                    with archive.open(member) as file:
+                        old = npy.read_magic(file) == (1, 0)
+                        read = npy.read_array_header_1_0 if old else npy.read_array_header_2_0
+                        shape, _, dtype = read(file)
+                        known[member.removesuffix(".npy")] = (shape, dtype)
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError) as e:
+        raise DataError("not a .npz file that can be read", where=path, why=str(e)) from None
+    return known
+
+
+def _read(path: str, name: str) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file[name]
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, MemoryError) as e:
+        raise DataError(f"cannot read the array '{printable(name)}'", where=path, why=str(e)) from e
+
+
+def _choose(known: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], path: str) -> str:
+    """The name of the array that holds the images. Raises DataError if none can."""
+    shapes = "; ".join(f"{printable(n)}: {d} {s}" for n, (s, d) in known.items()) or "nothing"
+    name = next((n for n in _PAIRS if n in known), None)
+    if name is None:
+        fitting = [n for n, (s, d) in known.items() if d == np.uint8 and len(s) in (3, 4)]
+        if len(fitting) != 1:
+            raise DataError(
+                f"{'several' if fitting else 'no'} arrays could be the images",
+                where=path,
+                why=f"it holds {shapes}",
+                fix=f"name the images {', '.join(_PAIRS)}, uint8 (N, H, W) or (N, H, W, C)",
+            )
+        return fitting[0]
+    shape, dtype = known[name]
+    if dtype != np.uint8:
+        raise DataError(
+            f"the array '{name}' is {dtype}, not uint8",
+            where=path,
+            why="images are whole numbers from 0 to 255",
+            fix=_conversion(dtype),
+        )
+    why = ""
+    if len(shape) not in (3, 4) or 0 in shape[1:]:
+        why = "images are (N, H, W) or (N, H, W, C)"
+    elif len(shape) == 4 and shape[1] in (1, 3) and shape[3] > 4 and shape[2] == shape[3]:
+        why = "channels come last; save it as x.transpose(0, 2, 3, 1)"
+    if why:
+        raise DataError(f"the array '{name}' has the shape {shape}", where=path, why=why)
+    return name
+
+
+def _conversion(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "f":
+        return (
+            "save (x * 255).round().astype('uint8') if x is in [0, 1],"
+            " (x * 127.5 + 127.5).round().astype('uint8') if in [-1, 1]"
+        )
+    if dtype == np.uint16:
+        return "save (x / 257).round().astype('uint8')"
+    return "save x.astype('uint8') once its values are from 0 to 255"
+
+
+def _labels(
+    path: str, known: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], name: str
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Indices into the class names, and these; (None, ()) where there are no labels."""
+    wanted = [_PAIRS[name]] if name in _PAIRS else list(_PAIRS.values())
+    label = next((n for n in [*wanted, *_PAIRS.values()] if n in known and n != name), None)
+    if label is None:
+        return None, ()
+    n, (shape, dtype) = known[name][0][0], known[label]
+    if shape not in ((n,), (n, 1)) or dtype.kind not in "iuU":
+        raise DataError(
+            f"the labels '{label}' are {dtype} {shape}",
+            where=path,
+            why=f"there must be one whole number or text for each of the {n} images",
+            fix="one-hot rows become numbers by labels.argmax(1)",
+        )
+    values = _read(path, label).reshape(-1)
+    if "classes" not in known or dtype.kind == "U":
+        names, indices = np.unique(values, return_inverse=True)
+        return indices, tuple(str(v) for v in names)
+    names = tuple(str(v) for v in _read(path, "classes").reshape(-1))
+    if n and (values.min() < 0 or values.max() >= len(names)):
+        raise DataError(
+            f"the labels '{label}' run from {values.min()} to {values.max()}",
+            where=path,
+            why=f"'classes' has {len(names)} names",
+        )
+    return values, names

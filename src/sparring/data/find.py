@@ -1,0 +1,82 @@
+"""The source that a user means by a word on the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from sparring.data.archive import Zip
+from sparring.data.arrays import Npz
+from sparring.data.files import Files
+from sparring.data.folder import Folder
+from sparring.data.paths import absolute, existing, nearest
+from sparring.data.source import Source
+from sparring.errors import DataError, RecipeError
+from sparring.parts import catalogue, parse
+from sparring.parts import nearest as nearest_part
+
+ACCEPTED = "a folder of images, a .zip of images or a .npz"
+
+
+def source(text: str) -> Source:
+    """A catalogue name (ring), a part ("Ring(modes=8)") or a path (photos/, faces.zip, x.npz).
+
+    A catalogue name beats a folder of that name, which is then written ./ring. Paths become
+    absolute. Raises RecipeError for a name that is none, DataError for a path with nothing there
+    or of a kind that cannot be read.
+    """
+    text = text.strip()
+    if not text:
+        raise RecipeError("no data are named", fix=f"give {ACCEPTED}, or: sparring list data")
+    if re.fullmatch(r"[\w-]+", text):
+        return _word(text)
+    if re.fullmatch(r"\w+\s*\(.*\)", text, re.DOTALL) and not os.path.exists(text):
+        part = parse(text, Source)
+        return _anchored(part)
+    return _path(text)
+
+
+def _word(text: str) -> Source:
+    names = [cls.__name__ for cls in catalogue(Source)]
+    if _key(text) in map(_key, names):
+        return _anchored(parse(text, Source))
+    if os.path.exists(text):
+        return _path(text)
+    hint = nearest_part(text, map(str.lower, names))
+    near = nearest(text, Path.cwd())
+    if near and not hint:
+        hint = f", did you mean './{near.name}'?"
+    raise RecipeError(
+        f"no data are called '{text}'{hint}",
+        why="it is neither a named source nor a path",
+        fix="sparring list data",
+    )
+
+
+def _key(name: str) -> str:
+    return re.sub("[-_]", "", name).lower()
+
+
+def _anchored(part: Source) -> Source:
+    """The part with an absolute path, so that a run finds its data from anywhere."""
+    if isinstance(part, (Files, Npz)) and part.path:
+        return replace(part, path=absolute(part.path))
+    return part
+
+
+def _path(text: str) -> Source:
+    path = existing(text)
+    if path.is_dir():
+        return Folder(path=str(path))
+    if path.suffix.lower() == ".zip":
+        return Zip(path=str(path))
+    if path.suffix.lower() == ".npz":
+        return Npz(path=str(path))
+    raise DataError(
+        f"a file that ends in '{path.suffix}' is no data" if path.suffix else "no data",
+        where=path,
+        why=f"data are {ACCEPTED}",
+        fix="put the images into a folder",
+    )

@@ -1,0 +1,54 @@
+"""A folder of image files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparring.data.files import Files, Listing, is_image
+from sparring.data.paths import existing
+from sparring.errors import DataError
+
+
+class Folder(Files):
+    """The images in a folder and its sub-folders, which are classes where all images lie in them.
+
+    Taken in the order of their paths; hidden files are ignored, links are followed, each folder is
+    visited once.
+    """
+
+    @contextmanager
+    def listing(self) -> Iterator[Listing]:
+        """Raises DataError if `path` is no folder that can be read."""
+        root = existing(self.path)
+        if not root.is_dir():
+            raise DataError("not a folder", where=root, fix="give a folder, a .zip or a .npz")
+        names = sorted(_walk(root))
+        images = tuple(name for name in names if is_image(name))
+        yield Listing(
+            where=str(root),
+            names=images,
+            open=lambda i: (root / images[i]).open("rb"),
+            others=len(names) - len(images),
+        )
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """The files below `root`, relative to it. Loops of links end where they close."""
+    seen = set[tuple[int, int]]()
+
+    def refuse(error: OSError) -> None:
+        why = error.strerror or str(error)
+        raise DataError("cannot read a folder", where=error.filename, why=why)
+
+    for folder, below, files in os.walk(root, followlinks=True, onerror=refuse):
+        stat = os.stat(folder)
+        if (stat.st_dev, stat.st_ino) in seen:
+            below.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        inside = Path(folder).relative_to(root)
+        yield from ((inside / name).as_posix() for name in files if not name.startswith("."))

@@ -1,0 +1,40 @@
+"""Which images are trained on and which are kept from training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from sparring.data.digest import digest
+from sparring.data.source import Images
+from sparring.errors import RecipeError
+from sparring.randomness import generator
+
+
+def split(n: int, held_out: int | None = None) -> tuple[Tensor, Tensor]:
+    """Indices of n images, int64, ascending: those to train on and those held out.
+
+    `held_out` None keeps back 5 %, but at least 64 and never over a fifth; 0 keeps back none. The
+    same n gives the same split always, and a smaller `held_out` a part of the larger one's.
+
+    Raises RecipeError for a number below 0 or one that leaves fewer than 2 images to train on.
+    """
+    kept_back = min(max(n // 20, 64), n // 5) if held_out is None else held_out
+    if kept_back < 0 or n - kept_back < 2:
+        raise RecipeError(
+            f"cannot hold out {kept_back} of {n} images",
+            why="at least 2 must be left to train on" if kept_back >= 0 else "it is negative",
+            fix=f"--held-out between 0 and {max(n - 2, 0)}",
+        )
+    order = torch.randperm(n, generator=generator("held-out", n))
+    return order[kept_back:].sort().values, order[:kept_back].sort().values
+
+
+def take(images: Images, index: Tensor) -> Images:
+    """The images at `index`, int64 (n,), in that order, with their own digest."""
+    # Indexed with the channels last, so that the result is so in memory too.
+    pixels = images.pixels.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
+    labels = None if images.labels is None else images.labels[index]
+    return replace(images, pixels=pixels, labels=labels, digest=digest(pixels, labels))
