@@ -54,10 +54,7 @@ class Part:
             _register(cls)
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
-        for f in fields(self):  # pyright: ignore[reportArgumentType]
-            value = fit(getattr(self, f.name), hints[f.name], f"{type(self).__name__}({f.name})")
-            object.__setattr__(self, f.name, value)
+        conform(self)
         try:
             self.check()
         except ValueError as e:
@@ -100,6 +97,14 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
+def conform(value: Any) -> None:
+    """Fits every field of a frozen dataclass to its annotation, in place; RecipeError if one cannot."""
+    hints = _hints(type(value))
+    for f in fields(value):
+        new = fit(getattr(value, f.name), hints[f.name], f"{type(value).__name__}({f.name})")
+        object.__setattr__(value, f.name, new)
+
+
 def fit(value: Any, hint: Any, where: str) -> Any:
     """`value` as the annotation `hint` wants it; RecipeError, naming `where`, if it cannot be."""
     origin = typing.get_origin(hint)
@@ -124,9 +129,12 @@ def fit(value: Any, hint: Any, where: str) -> Any:
         return float(value)
     elif hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    elif hint is Any or hint is type(value) or (hint is None and value is None):
-        return value
-    elif isinstance(hint, type) and issubclass(hint, Part) and isinstance(value, hint):
+    elif (
+        hint is Any
+        or hint is type(value)
+        or (hint is None and value is None)
+        or (isinstance(hint, type) and issubclass(hint, Part) and isinstance(value, hint))
+    ):
         return value
     raise RecipeError("bad value", where=where, why=f"expected {_words(hint)}, got {value!r}")
 
@@ -196,7 +204,9 @@ def _value(node: ast.expr, also: dict[str, Callable[..., Any]]) -> Any:
                 why="fields are given by name",
                 fix=f"write {name}(field=value)",
             )
-    raise RecipeError(f"cannot read '{ast.unparse(node)}'", why="only parts and literals are allowed")
+    raise RecipeError(
+        f"cannot read '{ast.unparse(node)}'", why="only parts and literals are allowed"
+    )
 
 
 def call(
@@ -295,6 +305,7 @@ __all__ = [
     "Part",
     "SparringError",
     "catalogue",
+    "conform",
     "fit",
     "kinds",
     "map_parts",

@@ -74,9 +74,7 @@ class Draws:
     def integers(self, high: int, n: int, *shape: int) -> Tensor:
         """(n, \\*shape) int64 numbers uniform in [0, high)."""
         size = (n * self.world, *shape)
-        return self._rows(
-            torch.randint(high, size, generator=self.generator, device=self.device)
-        )
+        return self._rows(torch.randint(high, size, generator=self.generator, device=self.device))
 
     def permutation(self, n: int) -> Tensor:
         """(n,) int64: a permutation, the same on every process."""

@@ -25,7 +25,8 @@ from sparring.errors import DataError
 
 T = TypeVar("T")
 
-_BLOCK = 256  # files per task of the thread pool
+_BLOCK = 64  # files per task of the thread pool
+_WORTH = 200  # pixels of the smaller side from which threads gain more than they wait for the lock
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def load(listing: Listing, size: tuple[int, int] | None = None, strict: bool = T
     with warnings.catch_warnings():  # around all threads: the filters are global
         warnings.simplefilter("ignore")
         Image.init()
-        heads = _each(lambda i: _header(listing, i), range(len(listing.names)))
+        heads = [_header(listing, i) for i in range(len(listing.names))]
         left_out = {i: str(h) for i, h in enumerate(heads) if isinstance(h, UnreadableError)}
         good = {i: h for i, h in enumerate(heads) if isinstance(h, Header)}
         _refuse_many(listing, left_out, limit if strict else None)
@@ -108,7 +109,8 @@ def load(listing: Listing, size: tuple[int, int] | None = None, strict: bool = T
         small = {i for i, h in good.items() if size is None and h.side < side}
         taken = [i for i in good if i not in small]
         grey = all(good[i].grey for i in taken)
-        pixels, facts = _decode(listing, taken, size or (side, side), grey)
+        large = any(good[i].side >= _WORTH for i in taken)
+        pixels, facts = _decode(listing, taken, size or (side, side), grey, large)
     failed = {i: str(f) for i, f in zip(taken, facts) if isinstance(f, UnreadableError)}
     unreadable = left_out | failed
     _refuse_many(listing, unreadable, limit if strict else None)
@@ -228,7 +230,7 @@ def _header(listing: Listing, i: int) -> Header | UnreadableError:
 
 
 def _decode(
-    listing: Listing, taken: Sequence[int], size: tuple[int, int], grey: bool
+    listing: Listing, taken: Sequence[int], size: tuple[int, int], grey: bool, large: bool
 ) -> tuple[np.ndarray, list[Facts | UnreadableError]]:
     """uint8 (N, H, W, C), rows of unreadable files undefined, and what each file was."""
     try:
@@ -253,13 +255,13 @@ def _decode(
         pixels[row] = fit(decoded, size)
         return facts
 
-    return pixels, _each(one, range(len(taken)))
+    return pixels, _each(one, range(len(taken)), min(8, os.cpu_count() or 1) if large else 1)
 
 
-def _each(work: Callable[[int], T], items: range) -> list[T]:
-    """[work(i) for i in items] by a few threads: Pillow decodes without holding Python's lock."""
+def _each(work: Callable[[int], T], items: range, threads: int) -> list[T]:
+    """[work(i) for i in items]: Pillow decodes without holding Python's lock."""
     blocks = [items[i : i + _BLOCK] for i in range(0, len(items), _BLOCK)]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         done = pool.map(lambda block: [work(i) for i in block], blocks)
         return [result for block in done for result in block]
 

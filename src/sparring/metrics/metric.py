@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sparring.data.source import Images, Points
+from sparring.errors import DataError
 from sparring.parts import Part
 
 
@@ -37,6 +40,31 @@ class Fake:
     name: str
     take: Callable[[int], Iterator[Tensor]]
 
+    def batches(self, n: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
+        """The first n samples, batch by batch on the CPU, never more than n in all.
+
+        Raises DataError when a sample has not the shape `shape` of the real ones, or when there
+        are fewer than n.
+        """
+        left = n
+        for batch in self.take(n):
+            if tuple(batch.shape[1:]) != shape:
+                given, wanted = ("x".join(map(str, s)) for s in (batch.shape[1:], shape))
+                raise DataError(
+                    "samples and data do not compare",
+                    why=f"a sample is {given}, the data are {wanted}",
+                )
+            yield batch[:left].detach().cpu()
+            left -= len(batch)
+            if left <= 0:
+                return
+        if left > 0:
+            raise DataError(f"too few samples: {n - left} of {n}", where=self.name)
+
+    def draw(self, n: int, shape: tuple[int, ...]) -> Tensor:
+        """The first n samples as one tensor (n, \\*shape) on the CPU; errors as in `batches`."""
+        return torch.cat(list(self.batches(n, shape)))
+
 
 @dataclass(frozen=True)
 class Score:
@@ -53,11 +81,35 @@ class Score:
 
 
 class Metric(Part, kind="metrics"):
-    """A part that scores samples against real data."""
+    """A part that scores samples against real data.
+
+    The same inputs give the same scores: what a metric draws at random (a subset, a bootstrap) is
+    keyed by its own name and the data.
+    """
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
-        """One or more scores, `n` samples each side where the metric has no own reason.
+        """One or more scores of `n` samples; None takes the metric's own number.
 
         Raises DataError, with the reason a user reads, when it cannot be computed on these data.
         """
         raise NotImplementedError
+
+
+def protocol(real: Real, fake: Fake, **more: Any) -> dict[str, Any]:
+    """The protocol of a score: what every metric says, then what this one adds (`more`)."""
+    data = real.points or real.train
+    return {
+        "reference": real.name,
+        "data_digest": data.digest if data else "",
+        "generator": fake.name,
+        **more,
+        "library": f"sparring {library_version()}",
+    }
+
+
+def library_version() -> str:
+    """The installed version of this package."""
+    try:
+        return version("sparring")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "unknown"

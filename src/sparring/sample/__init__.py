@@ -1,0 +1,7 @@
+"""What a trained run can make: samples, morphs."""
+
+from sparring.sample.draw import Model, load, to_uint8
+from sparring.sample.morph import save_morph
+from sparring.sample.picture import grid, picture, png, save_samples
+
+__all__ = ["Model", "grid", "load", "picture", "png", "save_morph", "save_samples", "to_uint8"]

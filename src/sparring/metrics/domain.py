@@ -1,0 +1,161 @@
+"""Scores in the eyes of a classifier of the data themselves: see `classifier.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sparring.data.source import Images
+from sparring.errors import DataError
+from sparring.metrics.classifier import VERSION, WIDTH, DomainClassifier
+from sparring.metrics.frechet import Gaussian, distance_error, frechet_distance
+from sparring.metrics.metric import Fake, Metric, Real, Score, protocol
+from sparring.parts import require
+from sparring.randomness import generator
+
+_GROUPS = 10  # of the jackknife
+
+
+class DomainFid(Metric):
+    """Frechet distance, and balance of the classes, in the eyes of a classifier of the data.
+
+    For labelled images of any size and channels; others raise DataError. The classifier is trained
+    once per data set. `n` samples are compared with `n` images of the training split (all of it
+    where it is smaller), both uint8. Three scores:
+
+    domain-fid: the squared Frechet distance of the 128 penultimate features, >= 0, biased upwards
+    by about 1/n as every FID is: compare at one n only. Its detail holds `floors`, the same
+    distance of real images (held-out ones; other training images) against the same reference.
+    class-coverage: how many classes of the data have at least `share` of their due share of the
+    samples. class-tv: total variation between the samples' classes and the data's, in [0, 1].
+    Both count classes by the classifier on both sides, so that its errors cancel.
+    Their detail is the histogram: names, counts, shares, data_shares.
+    """
+
+    paper = "Heusel et al. 2017, arXiv:1706.08500"
+
+    n: int = 10_000
+    share: float = 0.1
+
+    def check(self) -> None:
+        require(self.n >= 2, "n must be at least 2")
+        require(0 < self.share <= 1, "share lies in (0, 1]")
+
+    def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
+        classifier = DomainClassifier.of(real)
+        assert real.train is not None  # else there is no classifier
+        n = n or self.n
+        reference = _reference(classifier, real, real.train, n)
+        batches = fake.batches(n, real.train.shape)
+        features = torch.cat([classifier.features(batch) for batch in batches])
+        seen = protocol(
+            real,
+            fake,
+            split="train",
+            n_real=reference.gaussian.n,
+            n_fake=len(features),
+            features=f"domain classifier {VERSION}, penultimate layer",
+            features_digest=classifier.digest,
+            features_accuracy=classifier.accuracy,
+            features_tested=classifier.tested,
+            resize=classifier.resize,
+            dtype="features float32, distance float64",
+        )
+        counts = _counts(classifier, features)
+        return [
+            _distance(features, reference, seen),
+            *_balance(counts, reference.counts, classifier.names, self.share, seen),
+        ]
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the real side of one comparison comes to."""
+
+    gaussian: Gaussian
+    counts: Tensor
+    floors: dict[str, dict[str, float]]
+
+
+# Evaluations during a run compare with the same real images again and again.
+_references: dict[tuple[str, str, int], _Reference] = {}
+
+
+def _reference(classifier: DomainClassifier, real: Real, train: Images, n: int) -> _Reference:
+    key = (classifier.digest, train.digest, n)
+    if key not in _references or not train.digest:
+        if len(_references) >= 8:
+            _references.clear()
+        _references[key] = _look(classifier, real, train, n)
+    return _references[key]
+
+
+def _look(classifier: DomainClassifier, real: Real, train: Images, n: int) -> _Reference:
+    # Folders come sorted by class, so the first n would not do.
+    order = torch.randperm(len(train), generator=generator("domain-fid reference", len(train)))
+    features = classifier.features(train.pixels[order[:n]])
+    gaussian = Gaussian.of(features)
+    others = {"other training images": train.pixels[order[n : 2 * n]]}
+    if real.held_out is not None:
+        others["held-out images"] = real.held_out.pixels[:n]
+    floors = {}
+    for name, pixels in others.items():
+        # Other training images make a floor at the very n of the score, or none.
+        enough = n if name.startswith("other") else 2 * WIDTH
+        if len(pixels) >= max(enough, 2 * WIDTH):
+            distance = frechet_distance(Gaussian.of(classifier.features(pixels)), gaussian)
+            floors[name] = {"value": distance, "n": len(pixels)}
+    return _Reference(gaussian, _counts(classifier, features), floors)
+
+
+def _counts(classifier: DomainClassifier, features: Tensor) -> Tensor:
+    """int64 (classes,): how many samples the classifier puts in each class."""
+    return classifier.classes(features).bincount(minlength=len(classifier.names))
+
+
+def _distance(features: Tensor, reference: _Reference, seen: dict[str, object]) -> Score:
+    groups = [Gaussian.of(features[i::_GROUPS]) for i in range(_GROUPS)]
+    return Score(
+        "domain-fid",
+        frechet_distance(Gaussian.of(features), reference.gaussian),
+        distance_error(groups, reference.gaussian),
+        seen,
+        {"floors": reference.floors},
+    )
+
+
+def _balance(
+    counts: Tensor, real_counts: Tensor, names: tuple[str, ...], share: float, seen: dict
+) -> list[Score]:
+    """class-coverage and class-tv of the classes' counts, int64 (K,), of samples and data."""
+    n, n_real = int(counts.sum()), int(real_counts.sum())
+    q, p = counts.double() / n, real_counts.double() / n_real
+    covered = (counts > 0) & (q >= share * p) & (p > 0)
+    histogram = {
+        "names": list(names),
+        "counts": counts.tolist(),
+        "shares": q.tolist(),
+        "data_shares": p.tolist(),
+    }
+    apart = (q - p).sign()
+    # The delta method: the distance is linear in q wherever no share equals the data's.
+    variance = ((q * apart.square()).sum() - (q * apart).sum().square()) / (4 * n)
+    perfect = (p * (1 - p) * (1 / n + 1 / n_real) / (2 * torch.pi)).sqrt().sum()
+    return [
+        Score(
+            "class-coverage",
+            float(covered.sum()),
+            None,
+            seen,
+            {**histogram, "classes": int((p > 0).sum()), "least_share_of_due": share},
+        ),
+        Score(
+            "class-tv",
+            0.5 * float((q - p).abs().sum()),
+            float(variance.clamp_min(0).sqrt()),
+            seen,
+            {**histogram, "perfect": float(perfect)},
+        ),
+    ]

@@ -1,0 +1,89 @@
+"""The contract of an architecture: it builds a generator and a discriminator for a spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sparring.errors import RecipeError
+from sparring.parts import Part
+from sparring.randomness import Draws
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the networks are for: shape is (C, H, W) of images or (d,) of points."""
+
+    shape: tuple[int, ...]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> bool:
+        return len(self.shape) == 1
+
+
+class Generator(nn.Module):
+    """z -> x. Images come out in [-1, 1], points unbounded."""
+
+    latent: int
+
+    def noise(self, n: int, rng: Draws) -> Tensor:
+        """(n, latent) standard normal noise."""
+        return rng.normal(n, self.latent)
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """(n, latent) -> (n, *shape)"""
+        raise NotImplementedError
+
+
+class Discriminator(nn.Module):
+    """x -> logits (n,), and with `features=True` also its layers' outputs by name.
+
+    `mixes`: whether a sample's logit depends on the others of its batch (BatchNorm, minibatch
+    statistics, packing). Real and fake are then judged apart, and no slopes are taken of a share.
+    """
+
+    mixes: ClassVar[bool] = False
+
+    def forward(
+        self, x: Tensor, c: Tensor | None = None, features: bool = False
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        raise NotImplementedError
+
+
+class Nets(Part, kind="nets", abstract=True):
+    """One architecture.
+
+    Weights are drawn from the global generator, which the caller seeds. Both methods raise
+    RecipeError for a spec they cannot serve, naming what they can.
+    """
+
+    def generator(self, spec: Spec) -> Generator:
+        raise NotImplementedError
+
+    def discriminator(self, spec: Spec) -> Discriminator:
+        raise NotImplementedError
+
+
+def halvings(spec: Spec, name: str) -> tuple[int, int, int]:
+    """(k, h, w): how often the image halves until its smaller side is 4..7, and what is left.
+
+    Raises RecipeError, naming the nearest sizes that work, for any other shape.
+    """
+    if spec.points:
+        raise RecipeError(f"{name} makes images, not points", fix="use --nets MLP")
+    _, height, width = spec.shape
+    k = 0
+    while min(height, width) >> k > 7:
+        k += 1
+    if k and min(height, width) >> k >= 4 and not (height % 2**k or width % 2**k):
+        return k, height >> k, width >> k
+    sizes = sorted(base << i for base in (4, 5, 6, 7) for i in range(1, 9))
+    near = sorted(sizes, key=lambda s: abs(s - min(height, width)))[:2]
+    raise RecipeError(
+        f"{name} cannot make {height}x{width} images",
+        why="the smaller side must halve to 4..7 and the larger one as often",
+        fix="use --size " + " or --size ".join(str(s) for s in sorted(near)),
+    )

@@ -1,0 +1,86 @@
+"""Strided convolutions with BatchNorm: the network most courses teach."""
+
+from __future__ import annotations
+
+import itertools
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sparring.nets.architecture import Discriminator, Generator, Nets, Spec, halvings
+from sparring.parts import require
+
+
+class DCGAN(Nets):
+    """Strided and transposed convolutions, BatchNorm except at G's output and D's input.
+
+    ReLU and tanh in G, LeakyReLU(0.2) in D, weights drawn from N(0, 0.02). The smaller side of the
+    image must halve to 4..7 (28, 32, 40, 48, 64, 128, ...), the other as often. `width` is the
+    number of channels at the highest resolution; it doubles with each halving.
+    """
+
+    paper: ClassVar[str] = "Radford et al. 2016, DCGAN, arXiv:1511.06434"
+    width: int = 64
+    latent: int = 100
+
+    def check(self) -> None:
+        require(self.width >= 1, "width must be at least 1")
+        require(self.latent >= 1, "latent must be at least 1")
+
+    def generator(self, spec: Spec) -> Generator:
+        return _Generator(spec, self.width, self.latent).apply(_initialise)
+
+    def discriminator(self, spec: Spec) -> Discriminator:
+        return _Discriminator(spec, self.width).apply(_initialise)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+class _Generator(Generator):
+    def __init__(self, spec: Spec, width: int, latent: int) -> None:
+        super().__init__()
+        k, h, w = halvings(spec, "DCGAN")
+        self.latent = latent
+        channels = [width << (k - 1 - i) for i in range(k)]
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(latent, channels[0], (h, w), bias=False),
+            nn.BatchNorm2d(channels[0]),
+            nn.ReLU(),
+        ]
+        for i, o in itertools.pairwise(channels):
+            layers += [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(channels[-1], spec.shape[0], 4, 2, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.layers(z[:, :, None, None])
+
+
+class _Discriminator(Discriminator):
+    mixes: ClassVar[bool] = True
+
+    def __init__(self, spec: Spec, width: int) -> None:
+        super().__init__()
+        k, h, w = halvings(spec, "DCGAN")
+        channels = [spec.shape[0], *(width << i for i in range(k))]
+        self.layers = nn.ModuleList()
+        for n, (i, o) in enumerate(itertools.pairwise(channels)):
+            norm = [nn.BatchNorm2d(o)] if n else []
+            conv = nn.Conv2d(i, o, 4, 2, 1, bias=not norm)
+            self.layers.append(nn.Sequential(conv, *norm, nn.LeakyReLU(0.2)))
+        self.head = nn.Conv2d(channels[-1], 1, (h, w))
+
+    def forward(
+        self, x: Tensor, c: Tensor | None = None, features: bool = False
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        found: dict[str, Tensor] = {}
+        for i, layer in enumerate(self.layers):
+            x = found[f"layer{i}"] = layer(x)
+        logits = torch.flatten(self.head(x))
+        return (logits, found) if features else logits

@@ -1,0 +1,103 @@
+"""Fully connected networks, for small images and for points."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
+from sparring.parts import require
+
+Activation = Literal["relu", "leaky_relu", "tanh", "gelu", "silu"]
+
+
+def _activation(name: Activation) -> nn.Module:
+    return {
+        "relu": nn.ReLU(),
+        "leaky_relu": nn.LeakyReLU(0.2),
+        "tanh": nn.Tanh(),
+        "gelu": nn.GELU(),
+        "silu": nn.SiLU(),
+    }[name]
+
+
+class MLP(Nets):
+    """The textbook pair of fully connected networks, for small images and for points.
+
+    Fields left at None follow the data. Images: latent 100, G 256-512-1024 with tanh at the end, D
+    the mirror with dropout 0.3, LeakyReLU(0.2) in both. Points: latent 6, two hidden layers of 64,
+    ReLU in G, LeakyReLU in D, no dropout. `batchnorm` puts BatchNorm1d into G's hidden layers.
+    """
+
+    paper: ClassVar[str] = "Goodfellow et al. 2014, Generative adversarial nets, arXiv:1406.2661"
+    latent: int | None = None
+    g_widths: tuple[int, ...] | None = None
+    d_widths: tuple[int, ...] | None = None
+    batchnorm: bool = False
+    dropout: float | None = None
+    g_activation: Activation | None = None
+    d_activation: Activation = "leaky_relu"
+
+    def check(self) -> None:
+        require(self.latent is None or self.latent >= 1, "latent must be at least 1")
+        require(min((*(self.g_widths or ()), *(self.d_widths or ()), 1)) >= 1, "widths start at 1")
+        require(self.dropout is None or 0 <= self.dropout < 1, "dropout must lie in [0, 1)")
+
+    def generator(self, spec: Spec) -> Generator:
+        latent = self.latent or (6 if spec.points else 100)
+        widths = self.g_widths or ((64, 64) if spec.points else (256, 512, 1024))
+        activation = self.g_activation or ("relu" if spec.points else "leaky_relu")
+        return _Generator(spec, latent, widths, self.batchnorm, activation)
+
+    def discriminator(self, spec: Spec) -> Discriminator:
+        widths = self.d_widths or ((64, 64) if spec.points else (1024, 512, 256))
+        dropout = (0.0 if spec.points else 0.3) if self.dropout is None else self.dropout
+        return _Discriminator(spec, widths, dropout, self.d_activation)
+
+
+class _Generator(Generator):
+    def __init__(
+        self,
+        spec: Spec,
+        latent: int,
+        widths: tuple[int, ...],
+        batchnorm: bool,
+        activation: Activation,
+    ) -> None:
+        super().__init__()
+        self.latent, self.shape = latent, spec.shape
+        layers: list[nn.Module] = []
+        for i, o in zip((latent, *widths), widths, strict=False):
+            layers += [nn.Linear(i, o)]
+            layers += [nn.BatchNorm1d(o)] if batchnorm else []
+            layers += [_activation(activation)]
+        layers += [nn.Linear(widths[-1], math.prod(spec.shape))]
+        layers += [] if spec.points else [nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.layers(z).unflatten(1, self.shape)
+
+
+class _Discriminator(Discriminator):
+    def __init__(
+        self, spec: Spec, widths: tuple[int, ...], dropout: float, activation: Activation
+    ) -> None:
+        super().__init__()
+        ins = (math.prod(spec.shape), *widths)
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Linear(i, o), _activation(activation), nn.Dropout(dropout))
+            for i, o in zip(ins, widths, strict=False)
+        )
+        self.head = nn.Linear(widths[-1], 1)
+
+    def forward(
+        self, x: Tensor, c: Tensor | None = None, features: bool = False
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        x, found = x.flatten(1), {}
+        for i, layer in enumerate(self.layers):
+            x = found[f"layer{i}"] = layer(x)
+        logits = self.head(x).squeeze(1)
+        return (logits, found) if features else logits

@@ -1,0 +1,124 @@
+"""The recipe: one immutable value that decides a run, and the text that is the same value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from dataclasses import replace as replace
+from typing import Any, Literal
+
+from sparring.data import Fashion, Source
+from sparring.errors import RecipeError
+from sparring.games import Game, Noise
+from sparring.losses import Loss, NonSaturating
+from sparring.metrics import Metric
+from sparring.nets import MLP, Nets
+from sparring.optim import Adam, Optimiser
+from sparring.parts import Part, conform, map_parts, read, require, show
+from sparring.schedules import Schedule
+from sparring.tricks import Trick
+
+
+def line(default: Any, help: str) -> Any:
+    """A field with the one line that documents it, here and in `--help`."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Every choice and number that decides a run. None means: decided from the data when it starts.
+
+    All lengths are in images, counted as real images shown to D.
+    """
+
+    data: Source = line(Fashion(), "where real images or points come from")
+    to: Source | None = line(None, "the second set, for translation between two")
+    size: tuple[int, int] | None = line(None, "height and width of the images: 64 or 48x36")
+    flip: bool | None = line(None, "mirror real images at random; None follows the data")
+    held_out: int | None = line(None, "images kept from training; 0 none, None 5 % (at least 64)")
+    nets: Nets = line(MLP(), "the architecture of G and D")
+    game: Game = line(Noise(), "who plays against whom")
+    loss: Loss = line(NonSaturating(), "the adversarial loss")
+    tricks: tuple[Trick, ...] = line((), "stabilisers and regularisers, in order")
+    g_optim: Optimiser = line(Adam(), "G's optimiser")
+    d_optim: Optimiser = line(Adam(), "D's optimiser")
+    updates: Literal["alternating", "simultaneous"] = line(
+        "alternating", "whether G answers D's new weights or both step from the same point"
+    )
+    d_steps: int = line(1, "D's steps for each of G's")
+    batch: int = line(64, "images in a batch")
+    images: int = line(100_000, "the budget: real images shown to D")
+    seed: int = line(0, "decides every random number of the run")
+    share_fakes: bool = line(False, "G learns from the fakes D was just trained on")
+    ema: int = line(10_000, "half-life of G's moving average, in images; 0 none")
+    ema_ramp: float = line(0.05, "the half-life is at most this share of the images seen; 0 none")
+    precision: Literal["auto", "fp32", "bf16"] = line(
+        "auto", "auto times both and keeps the faster"
+    )
+    deterministic: bool = line(False, "only algorithms that repeat bit for bit on a GPU")
+    metrics: tuple[Metric, ...] | None = line(None, "the scores; None those fit for the data")
+    evaluate_every: int = line(0, "images between evaluations; 0 at the end only")
+    sample_every: int | None = line(None, "images between sample grids; None a 20th of the budget")
+    checkpoint_every: int | None = line(None, "images between checkpoints; None a 10th")
+    keep: int = line(2, "checkpoints kept, the newest")
+
+    def __post_init__(self) -> None:
+        conform(self)
+        try:
+            self._check()
+        except ValueError as e:
+            raise RecipeError("bad recipe", why=str(e)) from None
+
+    def _check(self) -> None:
+        for name in ("d_steps", "images", "keep"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require(self.batch >= 2, "batch must be at least 2")
+        for name in ("seed", "ema", "ema_ramp", "held_out", "evaluate_every"):
+            require((getattr(self, name) or 0) >= 0, f"{name} must not be negative")
+        for name in ("sample_every", "checkpoint_every"):
+            require(getattr(self, name) is None or getattr(self, name) >= 1, f"{name} starts at 1")
+        require(self.size is None or min(self.size) >= 1, "size must be positive")
+        twice = [t for t in self.tricks if self.tricks.count(t) > 1]
+        require(not twice, f"the trick {twice and twice[0]!r} is there twice")
+
+    @property
+    def images_per_step(self) -> int:
+        """Real images one step shows to D."""
+        return self.batch * self.d_steps
+
+    @property
+    def steps(self) -> int:
+        """Steps in the budget, the last one whole."""
+        return -(-self.images // self.images_per_step)
+
+    def __str__(self) -> str:
+        return "".join(
+            ["Recipe(\n"]
+            + [f"    {f.name}={show(getattr(self, f.name), full=True)},\n" for f in fields(self)]
+            + [")\n"]
+        )
+
+
+def read_recipe(text: str) -> Recipe:
+    """The recipe that `text` (the content of a run's recipe.py) is; RecipeError if it is none."""
+    body = "\n".join(row for row in text.splitlines() if not row.startswith("#"))
+    value = read(body, also={"Recipe": Recipe})
+    if not isinstance(value, Recipe):
+        raise RecipeError("this text is no recipe", why=f"it makes a {type(value).__name__}")
+    return value
+
+
+def fill_schedules(recipe: Recipe) -> Recipe:
+    """The recipe with every schedule that spans the whole budget given that number of images."""
+
+    def fill(part: Part) -> Part:
+        if isinstance(part, Schedule) and part.images is None:
+            return replace(part, images=recipe.images)
+        return part
+
+    return map_parts(recipe, fill)
+
+
+def differences(old: Recipe, new: Recipe) -> list[tuple[str, str, str]]:
+    """(field, old text, new text) for every field that differs."""
+    pairs = ((f.name, getattr(old, f.name), getattr(new, f.name)) for f in fields(Recipe))
+    return [(name, show(a), show(b)) for name, a, b in pairs if a != b]

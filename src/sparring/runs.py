@@ -1,0 +1,216 @@
+"""The run folder: the only interface between training and everything that follows."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
+from torch import Tensor
+
+from sparring.errors import RecipeError, RunError
+from sparring.nets import Discriminator, Generator, Spec
+from sparring.recipe import Recipe, read_recipe
+from sparring.storage import append_line, disk_errors, read_lines, replace_file, tensors_to_bytes
+
+VERSION = "0.1.0"
+SCHEMA = 1
+
+
+class Run:
+    """A run folder that exists. Paths are attributes; tables are lists of rows."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.samples = self.path / "samples"
+        self.checkpoints = self.path / "checkpoints"
+        self.report = self.path / "report.html"
+        self.log = self.path / "train.log"
+        self.weights = self.path / "generator.safetensors"
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The full recipe; RunError where it cannot be read."""
+        try:
+            return read_recipe((self.path / "recipe.py").read_text())
+        except (OSError, UnicodeDecodeError) as e:
+            raise RunError("cannot read recipe.py", where=self.path, why=str(e)) from None
+        except RecipeError as e:
+            raise RunError("cannot read recipe.py", where=self.path, why=str(e)) from None
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        replace_file(self.path / "recipe.py", f"# sparring {VERSION}\n{recipe}")
+        self.__dict__.pop("recipe", None)
+
+    def stats(self) -> list[dict[str, Any]]:
+        """One row per tick."""
+        return read_lines(self.path / "stats.jsonl")
+
+    def scores(self) -> list[dict[str, Any]]:
+        """One row per score."""
+        return read_lines(self.path / "scores.jsonl")
+
+    def findings(self) -> list[dict[str, Any]]:
+        """One row per diagnosis."""
+        return read_lines(self.path / "findings.jsonl")
+
+    def add(self, table: str, row: dict[str, Any]) -> None:
+        """Appends a row to stats, scores or findings."""
+        append_line(self.path / f"{table}.jsonl", row)
+
+    def cut_tables(self, images: int) -> None:
+        """Drops the rows after `images`: those a crash left beyond the checkpoint one resumes from."""
+        for table in ("stats", "scores", "findings"):
+            rows = read_lines(self.path / f"{table}.jsonl")
+            kept = [r for r in rows if r.get("images", 0) <= images]
+            if kept != rows:
+                (self.path / f"{table}.jsonl").unlink()
+                for row in kept:
+                    self.add(table, row)
+
+    def save_generator(self, generator: Generator, spec: Spec, images: int) -> None:
+        """Writes the generator that samples are drawn from, with all that is needed to rebuild it."""
+        metadata = {
+            "shape": " ".join(map(str, spec.shape)),
+            "classes": "\n".join(spec.classes),
+            "images": str(images),
+            "sparring": VERSION,
+        }
+        replace_file(self.weights, tensors_to_bytes(generator.state_dict(), metadata))
+
+    def saved(self) -> list[Path]:
+        """The checkpoint folders, newest first."""
+        found = (p for p in self.checkpoints.glob("[0-9]*") if p.is_dir())
+        return sorted(found, reverse=True)
+
+    def load_discriminator(self) -> Discriminator:
+        """The discriminator of the newest checkpoint that verifies, in eval mode on the CPU."""
+        _, spec, _ = self.load_generator()
+        players = self.recipe.game.build(self.recipe.nets, spec)
+        name = self.recipe.game.discriminators[0]
+        for folder in self.saved():
+            try:
+                files, _ = read_checkpoint(folder)
+            except (OSError, ValueError):
+                continue
+            discriminator = cast(Discriminator, players[name])
+            discriminator.load_state_dict(files[name])
+            return discriminator.eval().requires_grad_(False)
+        raise RunError("no checkpoint verifies", where=self.checkpoints)
+
+    def load_generator(self) -> tuple[Generator, Spec, int]:
+        """The generator in eval mode on the CPU, its spec, and the images it was trained on."""
+        if not self.weights.exists():
+            raise RunError(
+                "no generator.safetensors",
+                where=self.path,
+                why="the run has made no checkpoint yet",
+                fix=f"sparring resume {self.path}",
+            )
+        try:
+            with safe_open(self.weights, "pt") as f:
+                about = f.metadata() or {}
+                tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+            shape = tuple(int(n) for n in about["shape"].split())
+            classes = tuple(c for c in about["classes"].split("\n") if c)
+            spec = Spec(shape, classes)
+            recipe = self.recipe
+            players = recipe.game.build(recipe.nets, spec)
+            generator = cast(Generator, players[recipe.game.generators[0]])
+            generator.load_state_dict(tensors)
+            images = int(about["images"])
+        except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as e:
+            why = str(e).splitlines()[0] if str(e) else type(e).__name__
+            fix = f"sparring resume {self.path} writes it anew from a checkpoint"
+            raise RunError("cannot load the generator", where=self.weights, why=why, fix=fix) from e
+        return generator.eval().requires_grad_(False), spec, images
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """The tensors by file and name, and the state, of a checkpoint folder that verifies.
+
+    OSError or ValueError where a file is missing or its hash differs from the manifest.
+    """
+    try:
+        hashes = json.loads((folder / "manifest.json").read_text())["sha256"]
+    except (KeyError, TypeError) as e:
+        raise ValueError("manifest.json is no manifest") from e
+    contents = {}
+    for name, sha256 in hashes.items():
+        data = (folder / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError(f"{name} is damaged (its SHA-256 differs from the manifest)")
+        contents[name] = data
+    state = json.loads(contents.pop("state.json"))
+    return {name.removesuffix(".safetensors"): load(d) for name, d in contents.items()}, state
+
+
+def open_run(path: str | Path) -> Run:
+    """The run at `path`; RunError if there is none."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise RunError(f"no run at {folder}", why="the folder does not exist", fix="ls runs")
+    if not (folder / "recipe.py").exists():
+        raise RunError(f"{folder} is no run", why="it holds no recipe.py", fix="ls runs")
+    return Run(folder)
+
+
+def create_run(out: str | Path | None, name: str) -> Run:
+    """A new run folder: `out`, or runs/NNNN-name. RecipeError if `out` exists."""
+    if out is None:
+        parent = Path("runs")
+        numbers = [int(m[1]) for p in parent.glob("*") if (m := re.match(r"(\d{4,})-", p.name))]
+        folder = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
+    else:
+        folder = Path(out).expanduser()
+    if folder.exists():
+        raise RecipeError(
+            f"--out {folder} exists",
+            why="a run never overwrites another",
+            fix=f"choose another name, or sparring resume {folder}",
+        )
+    with disk_errors("the run folder", folder, fix="choose a writable place with --out"):
+        (folder / "samples").mkdir(parents=True)
+        (folder / "checkpoints").mkdir()
+        for table in ("stats", "scores", "findings"):
+            (folder / f"{table}.jsonl").touch()
+    return Run(folder)
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Holds the run for this process; RecipeError if another one trains it.
+
+    The lock goes with its process, however that ends, so none is ever left behind.
+    """
+    with disk_errors("the lock", run.path):
+        file = open(run.path / "lock", "a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise RecipeError(
+                f"the run {run.path} is in use",
+                why=f"{holder} trains it",
+                fix="wait for it, or stop it with Ctrl-C there",
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}")
+        file.flush()
+        yield
+        file.truncate(0)

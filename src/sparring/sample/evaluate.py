@@ -1,0 +1,31 @@
+"""Scores of a model: its samples against real data, by the metrics' own rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from sparring.metrics import Fake, Metric, Real
+from sparring.metrics import evaluate as score
+from sparring.sample.draw import Model, to_uint8
+
+
+def fakes(model: Model, seed: int = 0) -> Fake:
+    """The model's samples as a metric takes them."""
+
+    def take(n: int) -> Iterator[Tensor]:
+        for batch in model.batches(n, seed):
+            yield batch if model.spec.points else to_uint8(batch)
+
+    return Fake(name=f"EMA generator at {model.images} images, seed {seed}", take=take)
+
+
+def evaluate(
+    model: Model, metrics: Sequence[Metric], real: Real, n: int | None = None, seed: int = 0
+) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Scores as rows (metric, value, se, protocol, detail), and (metric, reason) of those skipped."""
+    scores, skipped = score(metrics, real, fakes(model, seed), n)
+    return [dataclasses.asdict(s) for s in scores], skipped

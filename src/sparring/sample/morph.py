@@ -1,0 +1,76 @@
+"""Morphs: a closed walk through latent space, as an animation or a contact sheet."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sparring.errors import RecipeError
+from sparring.sample.draw import Model, to_uint8
+from sparring.sample.picture import grid, png
+from sparring.storage import disk_errors, replace_file
+
+
+def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """The point at the share t of the way from a to b, (n, latent), along the sphere.
+
+    White 2016, Sampling generative networks, arXiv:1609.04468. Norms are interpolated linearly, so
+    that latents of the right length lie between.
+    """
+    na, nb = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    cosine = ((a / na) * (b / nb)).sum(1, keepdim=True).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    sine = torch.sin(angle)
+    straight = (1 - t) * a / na + t * b / nb
+    curved = (torch.sin((1 - t) * angle) * a / na + torch.sin(t * angle) * b / nb) / sine
+    direction = torch.where(sine < 1e-4, straight, curved)
+    return direction * ((1 - t) * na + t * nb)
+
+
+def walk(
+    model: Model, *, stops: int = 6, frames: int = 12, tracks: int = 16, seed: int = 0
+) -> Tensor:
+    """Samples along closed walks: uint8 (stops * frames, tracks, C, H, W)."""
+    z = model.noise(stops * tracks, seed).unflatten(0, (stops, tracks))
+    pictures = [
+        model.make(slerp(z[i], z[(i + 1) % stops], f / frames))
+        for i in range(stops)
+        for f in range(frames)
+    ]
+    return to_uint8(torch.stack(pictures))
+
+
+def save_morph(model: Model, out: Path, *, seed: int = 0) -> None:
+    """Writes a morph: .gif or .webp an animation of 16 walks, .png a contact sheet of 8."""
+    if model.spec.points:
+        raise RecipeError("points do not morph", why="this run generates points, not images")
+    buffer = io.BytesIO()
+    if out.suffix == ".png":
+        steps = walk(model, stops=2, frames=10, tracks=8, seed=seed)[:11]
+        buffer.write(png(grid(steps.transpose(0, 1).flatten(0, 1), columns=len(steps))))
+    elif out.suffix in (".gif", ".webp"):
+        frames = [_enlarged(grid(f)) for f in walk(model, seed=seed)]
+        frames[0].save(
+            buffer,
+            out.suffix[1:].upper(),
+            save_all=True,
+            append_images=frames[1:],
+            duration=80,
+            loop=0,
+        )
+    else:
+        raise RecipeError(f"cannot write a morph to {out}", fix="--out morph.gif, .webp or .png")
+    with disk_errors("the morph", out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(out, buffer.getvalue())
+
+
+def _enlarged(image: Image.Image) -> Image.Image:
+    """Small pictures at a size one can see."""
+    scale = max(1, math.floor(400 / max(image.size)))
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)

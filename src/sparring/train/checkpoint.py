@@ -1,0 +1,122 @@
+"""Checkpoints: a folder that appears whole, with a manifest of hashes written last."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.errors import DivergedError, RunError
+from sparring.runs import SCHEMA, VERSION, Run, read_checkpoint
+from sparring.storage import disk_errors, replace_folder, tensors_to_bytes, to_json, write_new
+from sparring.tricks import State
+
+
+@dataclass
+class Everything:
+    """All that a run is at one moment: what a checkpoint holds and a resumed run starts from."""
+
+    players: dict[str, nn.Module]
+    averages: dict[str, nn.Module]
+    optims: dict[str, torch.optim.Optimizer]
+    tricks: dict[str, dict[str, State]]
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """File name without ending -> its tensors."""
+        files = {name: net.state_dict() for name, net in self.players.items()}
+        files |= {f"ema_{name}": net.state_dict() for name, net in self.averages.items()}
+        for side, optim in self.optims.items():
+            slots = optim.state_dict()["state"]
+            files[f"{side}_optim"] = {
+                f"{i}.{k}": v for i, s in slots.items() for k, v in s.items() if v is not None
+            }
+        files["tricks"] = {
+            f"{pair}/{key}/{name}": t
+            for pair, states in self.tricks.items()
+            for key, state in states.items()
+            for name, t in state.items()
+        }
+        return files
+
+    def restore(self, files: dict[str, dict[str, Tensor]]) -> None:
+        """Takes over what `tensors` gave once; KeyError or RuntimeError where it does not fit."""
+        for name, net in self.players.items():
+            net.load_state_dict(files[name])
+        for name, net in self.averages.items():
+            net.load_state_dict(files[f"ema_{name}"])
+        for side, optim in self.optims.items():
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, t in files[f"{side}_optim"].items():
+                i, name = key.split(".", 1)
+                slots.setdefault(int(i), {})[name] = t
+            groups = optim.state_dict()["param_groups"]
+            optim.load_state_dict({"state": slots, "param_groups": groups})
+        for key, t in files["tricks"].items():
+            pair, trick, name = key.split("/")
+            self.tricks[pair][trick][name].copy_(t)
+
+
+def save_checkpoint(run: Run, everything: Everything, images: int, keep: int) -> Path:
+    """Writes checkpoints/000123456, then removes all but the newest `keep`.
+
+    DivergedError, and nothing written, if a tensor is not finite; DiskError where the disk refuses.
+    """
+    files = everything.tensors()
+    for name, tensors in files.items():
+        for key, t in tensors.items():
+            if t.is_floating_point() and not bool(torch.isfinite(t).all()):
+                raise DivergedError(
+                    f"{key} of {name} is not finite after {images:,} images",
+                    fix="lower the rates (--g-lr, --d-lr) or add a penalty (--tricks R1 R2)",
+                )
+    folder = run.checkpoints / f"{images:09d}"
+    newest = [c.name for c in run.saved()][:1]
+    intact = f"; {newest[0]} is intact" if newest else ""
+    with disk_errors(f"checkpoint {folder.name}", run.checkpoints, f"free some space{intact}"):
+        replace_folder(folder, lambda into: _fill(into, files, everything.state))
+    for old in run.saved()[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def _fill(into: Path, files: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
+    hashes = {}
+    for name, tensors in files.items():
+        hashes[f"{name}.safetensors"] = write_new(
+            into / f"{name}.safetensors", tensors_to_bytes(tensors)
+        )
+    about = {"schema": SCHEMA, "sparring": VERSION, "torch": torch.__version__, **state}
+    hashes["state.json"] = write_new(into / "state.json", to_json(about, indent=1).encode())
+    write_new(into / "manifest.json", to_json({"sha256": hashes}, indent=1).encode())
+
+
+def load_checkpoint(run: Run, everything: Everything) -> tuple[Path, list[str]]:
+    """Restores the newest checkpoint that verifies; its folder, and why newer ones were skipped.
+
+    RunError, naming each with its reason, if none does.
+    """
+    skipped = []
+    for folder in run.saved():
+        try:
+            files, state = read_checkpoint(folder)
+        except (OSError, ValueError, KeyError) as e:
+            skipped.append(f"{folder.name}: {e}")
+            continue
+        if state.get("schema") != SCHEMA:
+            version = state.get("sparring")
+            raise RunError(
+                f"checkpoint {folder.name} has schema {state.get('schema')}",
+                where=run.path,
+                why=f"sparring {version} wrote it, this is {VERSION} (schema {SCHEMA})",
+                fix=f"pip install sparring=={version}",
+            )
+        everything.restore(files)
+        everything.state = state
+        return folder, skipped
+    why = "; ".join(skipped) or "there is none"
+    raise RunError("no checkpoint verifies", where=run.checkpoints, why=why, fix="sparring train")

@@ -1,0 +1,75 @@
+"""Real batches: batch number i depends on (seed, i) alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from sparring.data import Images, Points
+from sparring.randomness import Draws, generator
+
+
+@dataclass(frozen=True)
+class Batch:
+    """x: float (n, C, H, W) in [-1, 1] or points (n, d); c: labels (n,) or None."""
+
+    x: Tensor
+    c: Tensor | None = None
+
+
+class Feed:
+    """Real batches of `batch` samples for this process, from a set that stays on the device.
+
+    Images are shown in a fresh random order each epoch, none twice before all were shown once.
+    """
+
+    def __init__(
+        self,
+        data: Images | Points,
+        *,
+        batch: int,
+        seed: int,
+        flip: bool = False,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.data, self.batch, self.seed, self.flip = data, batch, seed, flip
+        self.device, self.rank, self.world = device, rank, world
+        if isinstance(data, Images):
+            self.pixels = data.pixels.to(device)
+            self.labels = None if data.labels is None else data.labels.to(device)
+        self._order = lru_cache(maxsize=2)(self._shuffle)
+
+    def __call__(self, turn: int) -> Batch:
+        """The batch of D's step number `turn`."""
+        n = self.batch * self.world
+        if isinstance(self.data, Points):
+            x = self.data.sample(n, generator(self.seed, "data", turn))
+            return Batch(x[self.rank * self.batch :][: self.batch].to(self.device))
+        index = self._index(turn * n + self.rank * self.batch)
+        x = self.pixels[index].float().div_(127.5).sub_(1)
+        if self.flip:
+            draws = Draws(
+                self.seed, "flip", turn, device=self.device, rank=self.rank, world=self.world
+            )
+            mirrored = draws.uniform(self.batch, 1, 1, 1) < 0.5
+            x = torch.where(mirrored, x.flip(3), x)
+        return Batch(x, None if self.labels is None else self.labels[index])
+
+    def _index(self, start: int) -> Tensor:
+        """Positions start, start + 1, ... of the endless sequence of shuffled epochs."""
+        size, pieces, left = len(self.pixels), [], self.batch
+        while left:
+            epoch, offset = divmod(start, size)
+            piece = self._order(epoch)[offset : offset + left]
+            pieces.append(piece)
+            start, left = start + len(piece), left - len(piece)
+        return torch.cat(pieces)
+
+    def _shuffle(self, epoch: int) -> Tensor:
+        order = torch.randperm(len(self.pixels), generator=generator(self.seed, "epoch", epoch))
+        return order.to(self.device)

@@ -1,0 +1,280 @@
+"""The loop: steps, and once in a while statistics, samples, scores and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from sparring.errors import DivergedError, RecipeError, SparringError
+from sparring.nets import Generator
+from sparring.recipe import Recipe, differences
+from sparring.runs import Run, create_run, locked, open_run
+from sparring.sample import Model, grid, png, to_uint8
+from sparring.sample.evaluate import evaluate
+from sparring.storage import replace_file
+from sparring.train.checkpoint import load_checkpoint, save_checkpoint
+from sparring.train.device import Device
+from sparring.train.setup import Material, Setup, choose_precision, measure, open_data
+from sparring.train.signals import Interrupts
+from sparring.train.stats import Stats
+from sparring.train.terminal import Terminal, clock
+
+Tick = Callable[[dict[str, Any]], None]
+
+
+class Stopped(SparringError):
+    """The run was asked to stop and has saved."""
+
+    exit_code = 75
+
+
+def train(
+    recipe: Recipe,
+    out: str | Path | None = None,
+    *,
+    name: str = "custom",
+    device: str = "auto",
+    minutes: float | None = None,
+    on_tick: Tick | None = None,
+    on_save: Callable[[Run], None] | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Trains a recipe into a new run folder and returns the run.
+
+    `out` defaults to runs/NNNN-data-name. `minutes` replaces the recipe's budget by the number of
+    images this machine trains in that time. `on_tick` gets each row of statistics, `on_save` the
+    run after each checkpoint. Raises RecipeError, DataError, DiskError, DivergedError, Stopped.
+    """
+    machine = Device(device)
+    if minutes is not None and not minutes > 0:
+        raise RecipeError(f"--minutes must be positive, not {minutes}")
+    recipe, material = open_data(recipe)
+    recipe, note = choose_precision(recipe, material, machine)
+    machine.precision = cast(Any, recipe.precision)
+    if minutes is not None:
+        recipe = _budget(recipe, material, machine, minutes)
+    setup = Setup(recipe, material, machine)
+    run = create_run(out, f"{type(recipe.data).__name__.lower()}-{name}")
+    run.write_recipe(recipe)
+    with locked(run), Terminal(run.log, recipe.images, quiet) as terminal:
+        terminal.say(_opening(run, setup, material))
+        if note:
+            terminal.say(note)
+        setup.everything.state = {"step": 0, "images": 0, "seconds": 0.0, "data": material.digest}
+        Loop(run, setup, material, terminal, on_tick, on_save).go(0)
+    return run
+
+
+def resume(
+    path: str | Path,
+    *,
+    images: int | None = None,
+    recipe: Recipe | None = None,
+    override: bool = False,
+    device: str = "auto",
+    on_tick: Tick | None = None,
+    on_save: Callable[[Run], None] | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Continues a run exactly where its newest intact checkpoint stands; `images` is a new total.
+
+    A `recipe` that differs from the run's is refused, with the differences, unless `override`.
+    """
+    run = open_run(path)
+    with locked(run):
+        changed = differences(run.recipe, recipe) if recipe else []
+        if changed and not override:
+            text = "; ".join(f"{name} was {old}, is {new}" for name, old, new in changed)
+            raise RecipeError(
+                "the recipe has changed", where=run.path, why=text, fix="add --override to go on"
+            )
+        wanted = replace(recipe or run.recipe, images=images or (recipe or run.recipe).images)
+        wanted, material = open_data(wanted)
+        machine = Device(device, cast(Any, wanted.precision))
+        setup = Setup(wanted, material, machine)
+        folder, skipped = load_checkpoint(run, setup.everything)
+        state = setup.everything.state
+        with Terminal(run.log, wanted.images, quiet) as terminal:
+            for line in skipped:
+                terminal.say(f"warning: checkpoint {line}; using an older one")
+            if state["data"] != material.digest:
+                terminal.say("warning: the data have changed since this run began")
+            if state["images"] >= wanted.images:
+                raise RecipeError(
+                    f"{run.path} is done",
+                    why=f"it has seen all {state['images']:,} images",
+                    fix=f"sparring resume {run.path} --images {2 * state['images']}",
+                )
+            run.write_recipe(wanted)
+            run.cut_tables(state["images"])
+            terminal.say(f"resuming {run.path} at {state['images']:,} images ({folder.name})")
+            Loop(run, setup, material, terminal, on_tick, on_save).go(state["step"])
+    return run
+
+
+def _budget(recipe: Recipe, material: Material, device: Device, minutes: float) -> Recipe:
+    """The recipe with as many images as this machine trains in `minutes`."""
+    speed = measure(recipe, material, device, device.precision, 3.0)
+    images = max(1, round(speed * minutes * 60 / recipe.images_per_step)) * recipe.images_per_step
+    every = max(1, images // 20)
+    return replace(recipe, images=images, sample_every=every, checkpoint_every=2 * every)
+
+
+def _opening(run: Run, setup: Setup, material: Material) -> str:
+    """The first line: what trains on what, where."""
+    recipe = setup.recipe
+    sizes = [
+        f"{name} {sum(p.numel() for p in net.parameters()):,} weights"
+        for name, net in setup.players.items()
+    ]
+    what = "x".join(map(str, material.spec.shape))
+    return (
+        f"{run.path}: {type(recipe.nets).__name__} on {material.real.name} ({what}), "
+        f"{', '.join(sizes)}, {recipe.images:,} images on {setup.device.torch}"
+    )
+
+
+@dataclass
+class Loop:
+    """Runs the steps that are left and keeps the run folder."""
+
+    run: Run
+    setup: Setup
+    material: Material
+    terminal: Terminal
+    on_tick: Tick | None = None
+    on_save: Callable[[Run], None] | None = None
+
+    def go(self, first: int) -> None:
+        """Steps `first` to the end of the budget."""
+        recipe, per_step = self.setup.recipe, self.setup.recipe.images_per_step
+        tick = min(max(recipe.images // 256, per_step), 10_000)
+        self.stats, self.started = Stats(), time.perf_counter()
+        self.before, self.last = self.setup.everything.state["seconds"], (first, self.started)
+        if first == 0:
+            self.sample(0)
+            self.save(0)
+        with Interrupts() as interrupts:
+            for number in range(first, recipe.steps):
+                self.stats.add(self.setup.advance(number))
+                images, done = (number + 1) * per_step, number + 1 == recipe.steps
+
+                def due(every: int, now: int = images, done: bool = done) -> bool:
+                    return done or (every > 0 and now // every > (now - per_step) // every)
+
+                stop = interrupts.asked
+                if due(tick) or stop:
+                    self.tick(number + 1)
+                if due(recipe.sample_every or 0):
+                    self.sample(images)
+                if due(recipe.checkpoint_every or 0) or stop:
+                    self.save(number + 1)
+                if recipe.metrics and due(recipe.evaluate_every):
+                    self.score(images)
+                if stop and not done:
+                    raise Stopped(
+                        f"stopped after {images:,} images, all saved",
+                        fix=f"sparring resume {self.run.path}",
+                    )
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, over all resumptions."""
+        return self.before + time.perf_counter() - self.started
+
+    def tick(self, steps: int) -> None:
+        """Reads the statistics since the last tick; DivergedError if one is not finite."""
+        if self.stats.steps == 0:
+            return
+        number, per_step = self.stats.steps, self.setup.recipe.images_per_step
+        means = self.stats.read()
+        now = time.perf_counter()
+        row = {
+            "images": steps * per_step,
+            "seconds": round(self.seconds, 3),
+            **means,
+            "img_per_s": round(number * per_step / (now - self.last[1]), 1),
+            "memory": _memory(),
+        }
+        self.last = (steps, now)
+        self.run.add("stats", row)
+        bad = [name for name, v in means.items() if not math.isfinite(v)]
+        if bad:
+            kept = self.run.saved()[:1]
+            raise DivergedError(
+                f"{bad[0]} is not finite after {row['images']:,} images",
+                where=self.run.path,
+                why=f"training diverged; checkpoint {kept[0].name if kept else 'none'} is intact",
+                fix="lower the rates (--g-lr, --d-lr) or add a penalty (--tricks R1 R2)",
+            )
+        self.terminal.tick(row)
+        if self.on_tick:
+            self.on_tick(row)
+
+    def model(self, images: int) -> Model:
+        """The averaged generator as it stands."""
+        name = self.setup.recipe.game.generators[0]
+        generator = cast(Generator, self.setup.averages[name].net)
+        return Model(generator, self.setup.spec, images, self.setup.device.torch)
+
+    def sample(self, images: int) -> None:
+        """The same latents as always: a grid of 64 images, or 2,000 points as an array."""
+        model, seed = self.model(images), self.setup.recipe.seed
+        path = self.run.samples / f"{images:09d}"
+        if model.spec.points:
+            points = model.sample(2_000, seed).numpy()
+            with open(path.with_suffix(".npy"), "wb") as f:
+                np.save(f, points)
+        else:
+            height, width = model.spec.shape[1:]
+            n = 64 if max(height, width) <= 64 else 36
+            replace_file(path.with_suffix(".png"), png(grid(to_uint8(model.sample(n, seed)))))
+
+    def save(self, steps: int) -> None:
+        """A checkpoint, and the generator that samples are drawn from."""
+        images = steps * self.setup.recipe.images_per_step
+        self.tick(steps)
+        everything = self.setup.everything
+        everything.state = {
+            "step": steps,
+            "images": images,
+            "seconds": round(self.seconds, 3),
+            "data": self.material.digest,
+        }
+        save_checkpoint(self.run, everything, images, self.setup.recipe.keep)
+        model = self.model(images)
+        self.run.save_generator(model.generator, model.spec, images)
+        if self.on_save:
+            self.on_save(self.run)
+
+    def score(self, images: int) -> None:
+        """Scores of the averaged generator into scores.jsonl; a failing metric is only said."""
+        start = time.perf_counter()
+        recipe = self.setup.recipe
+        scores, skipped = evaluate(self.model(images), recipe.metrics or (), self.material.real)
+        for score in scores:
+            row = {"images": images, **score, "seconds": round(time.perf_counter() - start, 2)}
+            self.run.add("scores", row)
+            se = f" +- {score['se']:.3g}" if score["se"] is not None else ""
+            self.terminal.say(f"{score['metric']}: {score['value']:.4g}{se}")
+        for metric, reason in skipped:
+            self.terminal.say(f"{metric} skipped: {reason}")
+
+
+def _memory() -> float:
+    """Peak memory in GB: the device's on a GPU, the process's on a CPU."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 1e9, 3)
+    import resource
+
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 3)
+
+
+__all__ = ["Stopped", "Tick", "clock", "resume", "train"]

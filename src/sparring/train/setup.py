@@ -1,0 +1,161 @@
+"""From a recipe to everything a run needs: data, networks, optimisers, the step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from sparring.data import Images, Points, split, take
+from sparring.errors import RecipeError
+from sparring.metrics import Real, default_metrics
+from sparring.nets import Spec
+from sparring.parts import show
+from sparring.randomness import seeded
+from sparring.recipe import Recipe, fill_schedules
+from sparring.train.checkpoint import Everything
+from sparring.train.device import Device, Precision
+from sparring.train.ema import Ema
+from sparring.train.feed import Feed
+from sparring.train.step import Step
+
+
+@dataclass(frozen=True)
+class Material:
+    """Opened data: what trains, and what the metrics compare with."""
+
+    train: Images | Points
+    real: Real
+    spec: Spec
+    digest: str
+
+
+def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
+    """Opens the data; the recipe with everything they decide filled in.
+
+    DataError where they are unusable, RecipeError where the recipe does not fit them.
+    """
+    data, name = recipe.data.open(recipe.size), show(recipe.data)
+    if isinstance(data, Points):
+        if recipe.size is not None:
+            raise RecipeError("points have no size", where=name, fix="leave --size out")
+        held_out, real = 0, Real(name=name, points=data)
+        train: Images | Points = data
+    else:
+        inside, outside = split(len(data), recipe.held_out)
+        train, held_out = take(data, inside), len(outside)
+        held = take(data, outside) if held_out else None
+        real = Real(name=f"{name}, training split", train=train, held_out=held)
+        recipe = replace(recipe, size=data.shape[1:])
+    every = max(1, recipe.images // 20)
+    recipe = replace(
+        recipe,
+        held_out=held_out,
+        flip=type(recipe.data).flips if recipe.flip is None else recipe.flip,
+        metrics=default_metrics(real) if recipe.metrics is None else recipe.metrics,
+        sample_every=recipe.sample_every or every,
+        checkpoint_every=recipe.checkpoint_every or 2 * every,
+    )
+    classes = train.classes if isinstance(train, Images) else ()
+    material = Material(train, real, Spec(train.shape, classes), data.digest)
+    return fill_schedules(recipe), material
+
+
+class Setup:
+    """Networks, averages, optimisers and the step of one run, ready at image 0."""
+
+    def __init__(self, recipe: Recipe, material: Material, device: Device) -> None:
+        self.recipe, self.device, self.spec = recipe, device, material.spec
+        if recipe.batch % device.world:
+            raise RecipeError(f"{device.world} processes cannot share a batch of {recipe.batch}")
+        with seeded(recipe.seed, "weights"):
+            players = recipe.game.build(recipe.nets, material.spec)
+        self.players = {name: device.place(net).train() for name, net in players.items()}
+        game = recipe.game
+        self.averages = {
+            name: Ema(self.players[name], recipe.ema, recipe.ema_ramp) for name in game.generators
+        }
+        self.g_optim = recipe.g_optim.build(self._parameters(game.generators))
+        self.d_optim = recipe.d_optim.build(self._parameters(game.discriminators))
+        self.step = Step(recipe, self.players, self.g_optim, self.d_optim, device)
+        self.feed = Feed(
+            material.train,
+            batch=recipe.batch // device.world,
+            seed=recipe.seed,
+            flip=bool(recipe.flip),
+            device=device.torch,
+            rank=device.rank,
+            world=device.world,
+        )
+        with seeded(recipe.seed, "start"):
+            self.step.start(self.feed(0))
+        self.everything = Everything(
+            players=self.players,
+            averages={name: ema.net for name, ema in self.averages.items()},
+            optims={"g": self.g_optim, "d": self.d_optim},
+            tricks=self.step.states,
+        )
+
+    def _parameters(self, names: tuple[str, ...]) -> list[Tensor]:
+        return [p for name in names for p in self.players[name].parameters() if p.requires_grad]
+
+    def advance(self, number: int) -> dict[str, Tensor]:
+        """Step `number` from 0, with its learning rates and the moving average; its statistics."""
+        recipe, seen = self.recipe, number * self.recipe.images_per_step
+        for optim, part in ((self.g_optim, recipe.g_optim), (self.d_optim, recipe.d_optim)):
+            if part.schedule is not None:
+                optim.param_groups[0]["lr"] = part.rate(seen)
+        torch.manual_seed(self._foreign_seed(number))
+        stats = self.step(number, self.feed)
+        images = seen + recipe.images_per_step
+        for name, ema in self.averages.items():
+            ema.update(self.players[name], recipe.images_per_step, images)
+        return stats
+
+    def _foreign_seed(self, number: int) -> int:
+        """The global generator's seed for modules with randomness of their own, such as dropout."""
+        from sparring.randomness import mix
+
+        return mix(self.recipe.seed, "global", number, self.device.rank)
+
+
+def measure(
+    recipe: Recipe, material: Material, device: Device, precision: Precision, seconds: float
+) -> float:
+    """Images per second of this recipe in a precision, on networks thrown away afterwards."""
+    before, device.precision = device.precision, precision
+    try:
+        setup = Setup(replace(recipe, precision=precision), material, device)
+        number, warm = 0, 3
+        while True:
+            if number == warm:
+                _wait(device)
+                start = time.perf_counter()
+            setup.advance(number)
+            number += 1
+            if number > warm:
+                _wait(device)
+                spent = time.perf_counter() - start
+                if spent >= seconds:
+                    return (number - warm) * recipe.images_per_step / spent
+    finally:
+        device.precision = before
+
+
+def _wait(device: Device) -> None:
+    if device.kind == "cuda":
+        torch.cuda.synchronize()
+
+
+def choose_precision(recipe: Recipe, material: Material, device: Device) -> tuple[Recipe, str]:
+    """The recipe with `precision` decided, by timing where it is auto; and a line that says so."""
+    if recipe.precision != "auto":
+        return recipe, ""
+    options: tuple[Precision, ...] = ("fp32", "bf16")
+    speeds = {p: measure(recipe, material, device, p, 1.0) for p in options}
+    best = cast(Precision, max(speeds, key=lambda p: speeds[p]))
+    text = ", ".join(f"{p} {s:,.0f} img/s" for p, s in speeds.items())
+    return replace(recipe, precision=best), f"precision: {best} ({text})"

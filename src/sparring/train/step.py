@@ -1,0 +1,206 @@
+"""The algorithm: one step of the game. Tricks are called by their hooks and never by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+from sparring.games import Pair, Players
+from sparring.randomness import Draws
+from sparring.recipe import Recipe
+from sparring.train.device import Device
+from sparring.train.feed import Batch
+from sparring.train.judge import ask, judge, precise
+from sparring.tricks import State, View
+
+
+class Step:
+    """D's steps and G's answer, on networks and optimisers that it is given."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        players: Players,
+        g_optim: torch.optim.Optimizer,
+        d_optim: torch.optim.Optimizer,
+        device: Device,
+    ) -> None:
+        self.recipe, self.players, self.device = recipe, players, device
+        self.optims = {"g": g_optim, "d": d_optim}
+        self.params = {side: o.param_groups[0]["params"] for side, o in self.optims.items()}
+        self.tricks = [(f"{type(t).__name__}{n}", t) for n, t in enumerate(recipe.tricks)]
+        self.states: dict[str, dict[str, State]] = {}
+
+    def start(self, batch: Batch) -> None:
+        """Makes the tricks' states from a first batch."""
+        for view in self.views("d", self.deal(batch, 0, "d", grad=False), 0):
+            states = self.states.setdefault(view.pair, {})
+            for key, trick in self.tricks:
+                made = trick.init(self.calling(view, key), {})
+                states[key] = {name: t.detach().clone() for name, t in made.items()}
+
+    def __call__(self, step: int, feed: Callable[[int], Batch]) -> dict[str, Tensor]:
+        """Step number `step`, from 0; its statistics, still on the device."""
+        recipe, simultaneous = self.recipe, self.recipe.updates == "simultaneous"
+        for turn in range(step * recipe.d_steps, (step + 1) * recipe.d_steps):
+            last = turn == (step + 1) * recipe.d_steps - 1
+            batch = feed(turn)
+            pairs = self.deal(batch, turn, "d", grad=last and recipe.share_fakes)
+            d_views = self.views("d", pairs, turn)
+            d_loss = torch.stack([self.d_loss(v.D, v, turn) for v in d_views]).sum()
+            d_gradients = self.gradients("d", d_loss)
+            if not (last and simultaneous):
+                self.update("d", d_gradients, d_views)
+
+        if not recipe.share_fakes:
+            pairs = self.deal(batch, step, "g", grad=True)
+        g_views = self.views("g", pairs, step)
+        g_losses = torch.stack([self.g_loss(v, step) for v in g_views])
+        g_loss = g_losses.sum() + recipe.game.term(self.players, pairs)
+        g_gradients = self.gradients("g", g_loss)
+        if simultaneous:
+            self.update("d", d_gradients, d_views)
+        self.update("g", g_gradients, g_views)
+        losses, gradients = {"d": d_loss, "g": g_loss}, {"d": d_gradients, "g": g_gradients}
+        return self.report(losses, gradients, d_views + g_views)
+
+    # ------------------------------------------------------------------------- the two objectives
+
+    def d_loss(self, D: nn.Module, view: View, turn: int) -> Tensor:
+        """D's objective as a function of D, and what it saw written into `view`."""
+        view.D = D
+        active = [(key, t) for key, t in self.tricks if turn % t.every == 0]
+        view.real_seen, view.fake_seen = self.see(view, view.real), self.see(view, view.fake)
+        judge(view, [t for _, t in active], self.device.autocast)
+        loss = self.recipe.loss.d(
+            view.real_logits, view.fake_logits, self.calling(view, "loss").rng
+        )
+        for key, trick in active:
+            term = trick.d_term(self.calling(view, key), self.states[view.pair][key])
+            loss = loss + term * trick.every
+        return loss
+
+    def g_loss(self, view: View, step: int) -> Tensor:
+        """G's adversarial loss and what the tricks add to it."""
+        active = [(key, t) for key, t in self.tricks if step % t.every == 0]
+        for key, trick in self.tricks:
+            state = self.states[view.pair][key]
+            view.D = trick.opponent(self.calling(view, key), state, view.D)
+        features, autocast = any(t.features for _, t in active), self.device.autocast
+        if self.recipe.loss.needs_real or any(t.needs_real for _, t in active):
+            with torch.no_grad():
+                view.real_seen = self.see(view, view.real)
+                real = ask(view.D, view.real_seen, view.c, autocast, features)
+            view.real_logits, view.real_features = real.logits, real.features
+        view.fake_seen = self.see(view, view.fake)
+        fake = ask(view.D, view.fake_seen, view.c, autocast, features)
+        view.fake_logits, view.fake_features = fake.logits, fake.features
+        loss = self.recipe.loss.g(
+            view.real_logits, view.fake_logits, self.calling(view, "loss").rng
+        )
+        for key, trick in active:
+            term = trick.g_term(self.calling(view, key), self.states[view.pair][key])
+            loss = loss + term * trick.every
+        return loss
+
+    # ------------------------------------------------------------------------- what each side sees
+
+    def deal(self, batch: Batch, number: int, side: str, grad: bool) -> list[Pair]:
+        """Fresh fakes against the real batch, with G's graph where `grad` says so."""
+        with torch.set_grad_enabled(grad), self.device.autocast():
+            pairs = self.recipe.game.pairs(self.players, batch, partial(self.draws, number, side))
+        return [replace(p, fake=precise(p.fake)) for p in pairs]
+
+    def views(self, side: Any, pairs: list[Pair], number: int) -> list[View]:
+        """A view of each pair; D's is cut from G's graph and passes the tricks' `fakes`."""
+        images = torch.tensor(number * self.recipe.batch)
+        if side == "g":
+            images = images * self.recipe.d_steps
+        images = images.to(self.device.torch, non_blocking=True)
+        views = []
+        for pair in pairs:
+            view = View(
+                side=side,
+                pair=pair.name,
+                D=pair.D,
+                G=pair.G,
+                real=pair.real,
+                fake=pair.fake.detach() if side == "d" else pair.fake,
+                c=pair.c,
+                z=pair.z,
+                draw=pair.draw,
+                images=images,
+                draws=partial(self.draws, number, side),
+                mean=self.device.mean,
+            )
+            view.d_loss = lambda D, v=view, n=number: self.d_loss(D, replace(v), n)
+            if side == "d" and self.states:
+                for key, trick in self.tricks:
+                    state = self.states[view.pair][key]
+                    view.fake = trick.fakes(self.calling(view, key), state, view.fake)
+            views.append(view)
+        return views
+
+    def see(self, view: View, images: Tensor) -> Tensor:
+        """Images through every trick's `see`."""
+        for key, trick in self.tricks:
+            images = trick.see(self.calling(view, key), self.states[view.pair][key], images)
+        return images
+
+    def calling(self, view: View, key: str) -> View:
+        """The view with the random numbers of the trick called `key`."""
+        view.caller = key
+        return view
+
+    def draws(self, number: int, side: str, name: str) -> Draws:
+        """The random numbers called `name` in the step `number` of a side."""
+        d = self.device
+        return Draws(
+            self.recipe.seed, name, number, side, device=d.torch, rank=d.rank, world=d.world
+        )
+
+    # -------------------------------------------------------------------------- gradients and step
+
+    def gradients(self, side: str, loss: Tensor) -> list[Tensor | None]:
+        """The gradient of a side's loss for its own parameters only, averaged over processes."""
+        found = list(torch.autograd.grad(loss, self.params[side], allow_unused=True))
+        self.device.mean_gradients(found)
+        return found
+
+    def update(self, side: str, gradients: Sequence[Tensor | None], views: list[View]) -> None:
+        """The optimiser's step, then the tricks' `after_step`."""
+        for p, g in zip(self.params[side], gradients, strict=True):
+            p.grad = g
+        self.optims[side].step()
+        for view in views:
+            for key, trick in self.tricks:
+                trick.after_step(self.calling(view, key), self.states[view.pair][key])
+
+    @torch.no_grad()
+    def report(
+        self,
+        losses: dict[str, Tensor],
+        gradients: dict[str, list[Tensor | None]],
+        views: list[View],
+    ) -> dict[str, Tensor]:
+        """Losses, D's accuracy, gradient norms and the tricks' notes, as 0-d tensors."""
+        stats = {f"{side}_loss": loss for side, loss in losses.items()}
+        d_views = [v for v in views if v.side == "d"]
+        for side in ("real", "fake"):
+            right = []
+            for v in d_views:
+                boundary = self.recipe.loss.boundary(v.real_logits, v.fake_logits)
+                logits = v.real_logits if side == "real" else -v.fake_logits
+                right.append((logits > (boundary if side == "real" else -boundary)).float().mean())
+            stats[f"d_acc_{side}"] = torch.stack(right).mean()
+        for side, found in gradients.items():
+            stats[f"{side}_grad_norm"] = get_total_norm([g for g in found if g is not None])
+        for view in views:
+            stats.update(view.notes)
+        return stats

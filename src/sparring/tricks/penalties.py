@@ -1,0 +1,103 @@
+"""Terms added to a loss: gradient penalties, feature matching."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from sparring.parts import require
+from sparring.schedules import Schedule, value
+from sparring.tricks.trick import State, Trick, View, slopes
+
+
+def _square_norm(x: Tensor) -> Tensor:
+    """|x|^2 of each sample, over all axes but the first."""
+    return x.flatten(1).square().sum(1)
+
+
+class _Slope(Trick, abstract=True):
+    """gamma / 2 times the mean square of D's gradient, on a `share` of the batch."""
+
+    per_sample: ClassVar[bool] = True
+    gamma: float | Schedule = 1.0
+    share: float = 1.0
+
+    def check(self) -> None:
+        super().check()
+        gamma = self.gamma.start if isinstance(self.gamma, Schedule) else self.gamma
+        require(gamma >= 0, "gamma must not be negative")
+        require(0 < self.share <= 1, "share must lie in (0, 1]")
+
+
+class R1(_Slope):
+    """Keeps D flat at real images: gamma / 2 E |grad D(real)|^2."""
+
+    paper: ClassVar[str] = (
+        "Mescheder et al. 2018, Which training methods for GANs do actually converge?, "
+        "arXiv:1801.04406"
+    )
+    slopes: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real",)
+
+    def d_term(self, view: View, state: State) -> Tensor | float:
+        assert view.real_slopes is not None
+        return value(self.gamma, view.images) / 2 * _square_norm(view.real_slopes).mean()
+
+
+class R2(_Slope):
+    """Keeps D flat at generated images: gamma / 2 E |grad D(fake)|^2."""
+
+    paper: ClassVar[str] = R1.paper
+    slopes: ClassVar[tuple[Literal["real", "fake"], ...]] = ("fake",)
+
+    def d_term(self, view: View, state: State) -> Tensor | float:
+        assert view.fake_slopes is not None
+        return value(self.gamma, view.images) / 2 * _square_norm(view.fake_slopes).mean()
+
+
+class GradientPenalty(Trick):
+    """WGAN-GP: pulls the norm of D's gradient to one between real and generated images.
+
+    weight E (|grad D(u real + (1 - u) fake)| - target)^2, u uniform for each pair.
+    """
+
+    paper: ClassVar[str] = "Gulrajani et al. 2017, Improved training of WGANs, arXiv:1704.00028"
+    per_sample: ClassVar[bool] = True
+    weight: float = 10.0
+    target: float = 1.0
+
+    def check(self) -> None:
+        super().check()
+        require(self.weight >= 0, "weight must not be negative")
+
+    def d_term(self, view: View, state: State) -> Tensor | float:
+        real, fake = view.real_seen, view.fake_seen
+        u = view.rng.uniform(real.shape[0], *[1] * (real.dim() - 1)).to(real)
+        gradient, _, _ = slopes(view.D, u * real + (1 - u) * fake, view.c)
+        # The square root has no slope at zero: a tiny constant keeps its gradient finite there.
+        norm = (_square_norm(gradient) + 1e-12).sqrt()
+        return self.weight * (norm - self.target).square().mean()
+
+
+class FeatureMatching(Trick):
+    """G matches the mean of a layer of D over real images: weight |E f(real) - E f(fake)|^2.
+
+    `layer` is a name of D's feature dict; empty takes the last one.
+    """
+
+    paper: ClassVar[str] = (
+        "Salimans et al. 2016, Improved techniques for training GANs, arXiv:1606.03498"
+    )
+    features: ClassVar[bool] = True
+    needs_real: ClassVar[bool] = True
+    weight: float = 1.0
+    layer: str = ""
+
+    def g_term(self, view: View, state: State) -> Tensor | float:
+        layer = self.layer or list(view.fake_features)[-1]
+        if layer not in view.fake_features:
+            names = ", ".join(view.fake_features)
+            raise ValueError(f"{self!r}: D has no layer '{layer}', it has {names}")
+        real, fake = view.real_features[layer].float(), view.fake_features[layer].float()
+        return self.weight * torch.sum((real.detach().mean(0) - fake.mean(0)).square())

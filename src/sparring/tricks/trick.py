@@ -1,0 +1,138 @@
+"""The contract of a trick: seven hooks, each given what one side sees in one step, and its state.
+
+A trick is anything but the adversarial loss that stabilises or regularises. The step calls the
+hooks in the recipe's order and adds up the numbers they return; it names no trick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sparring.parts import Part, require
+from sparring.randomness import Draws
+
+State = dict[str, Tensor]
+
+
+@dataclass
+class View:
+    """What one side sees in one step of one pair of networks (`pair` is its name).
+
+    real, fake: images (N, C, H, W) in [-1, 1] or points (N, d), as drawn; real_seen, fake_seen:
+    as D sees them; real_logits, fake_logits: (N,) float32; real_features, fake_features: D's
+    layers by name, filled for tricks with `features`; real_slopes, fake_slopes: the gradient of
+    D's logits at the first k seen inputs, filled for tricks with `slopes`; c: conditions or None;
+    z: G's noise; draw: another fake for the same conditions; images: reals shown so far (int64,
+    0-d, on the device: no Python `if` on it); d_loss: D's whole objective as a function of D;
+    mean: the mean over processes; notes: 0-d tensors to log or to carry to `after_step`.
+    """
+
+    side: Literal["d", "g"]
+    pair: str
+    D: nn.Module
+    G: nn.Module
+    real: Tensor
+    fake: Tensor
+    images: Tensor
+    draws: Callable[[str], Draws]
+    c: Tensor | None = None
+    z: Tensor | None = None
+    draw: Callable[[], Tensor] | None = None
+    d_loss: Callable[[nn.Module], Tensor] | None = None
+    mean: Callable[[Tensor], Tensor] = lambda x: x
+    notes: dict[str, Tensor] = field(default_factory=dict)
+    real_seen: Tensor = field(default_factory=Tensor)
+    fake_seen: Tensor = field(default_factory=Tensor)
+    real_logits: Tensor = field(default_factory=Tensor)
+    fake_logits: Tensor = field(default_factory=Tensor)
+    real_features: dict[str, Tensor] = field(default_factory=dict)
+    fake_features: dict[str, Tensor] = field(default_factory=dict)
+    real_slopes: Tensor | None = None
+    fake_slopes: Tensor | None = None
+    caller: str = ""
+    _rngs: dict[str, Draws] = field(default_factory=dict)
+
+    @property
+    def rng(self) -> Draws:
+        """The random numbers of the trick being called, and of no other."""
+        if self.caller not in self._rngs:
+            self._rngs[self.caller] = self.draws(self.caller)
+        return self._rngs[self.caller]
+
+
+class Trick(Part, kind="tricks", abstract=True):
+    """A stabiliser or regulariser: overrides a few of the seven hooks.
+
+    `every` counts steps: the loop skips the terms of a trick on all but every k-th step and
+    multiplies them by k there. Class variables say what the step prepares: `slopes`, at which
+    inputs D's gradients are wanted; `features`, whether D's layers are; `needs_real`, whether
+    `g_term` reads D(real). `share` of the batch bears the slopes.
+
+    Terms and `see` read the state; only `fakes` and `after_step` write it, in place.
+    """
+
+    slopes: ClassVar[tuple[Literal["real", "fake"], ...]] = ()
+    features: ClassVar[bool] = False
+    needs_real: ClassVar[bool] = False
+    per_sample: ClassVar[bool] = False
+
+    every: int = 1
+
+    def check(self) -> None:
+        require(self.every >= 1, "every must be at least 1")
+
+    def init(self, view: View, state: State) -> State:
+        """The state before the first step."""
+        return {}
+
+    def see(self, view: View, state: State, images: Tensor) -> Tensor:
+        """What D sees of real or fake images."""
+        return images
+
+    def fakes(self, view: View, state: State, batch: Tensor) -> Tensor:
+        """The fakes D is trained on, (N, ...)."""
+        return batch
+
+    def d_term(self, view: View, state: State) -> Tensor | float:
+        """A number added to D's loss."""
+        return 0.0
+
+    def g_term(self, view: View, state: State) -> Tensor | float:
+        """A number added to G's loss."""
+        return 0.0
+
+    def opponent(self, view: View, state: State, D: nn.Module) -> nn.Module:
+        """The D that G plays against."""
+        return D
+
+    def after_step(self, view: View, state: State) -> None:
+        """Called after either side's step, with that side's view."""
+
+
+def slopes(
+    D: nn.Module, x: Tensor, c: Tensor | None = None, track: bool = False
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """D's gradient at each of the inputs x (N, ...), its logits (N,) and its features there.
+
+    All three can be differentiated with respect to D's parameters. Buffers (BatchNorm's running
+    statistics) follow x only where `track` says so: interpolates are no data.
+    """
+
+    def total(t: Tensor) -> tuple[Tensor, tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]]:
+        # In-place updates of buffers break the transform, unless it owns them.
+        buffers = {name: b.clone() for name, b in D.named_buffers()}
+        logits, found = torch.func.functional_call(D, buffers, (t, c), {"features": True})
+        upcast = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        return upcast.sum(), (upcast, found, buffers)
+
+    gradient, (logits, found, buffers) = torch.func.grad(total, has_aux=True)(x)
+    if track:
+        with torch.no_grad():
+            for name, b in D.named_buffers():
+                b.copy_(buffers[name])
+    return gradient, logits, found
