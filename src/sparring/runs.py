@@ -17,12 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor
 
+from sparring import __version__
 from sparring.errors import RecipeError, RunError
 from sparring.nets import Discriminator, Generator, Spec
 from sparring.recipe import Recipe, read_recipe
 from sparring.storage import append_line, disk_errors, read_lines, replace_file, tensors_to_bytes
 
-VERSION = "0.1.0"
 SCHEMA = 1
 
 
@@ -52,7 +52,7 @@ class Run:
             raise RunError("cannot read recipe.py", where=self.path, why=str(e)) from None
 
     def write_recipe(self, recipe: Recipe) -> None:
-        replace_file(self.path / "recipe.py", f"# sparring {VERSION}\n{recipe}")
+        replace_file(self.path / "recipe.py", f"# sparring {__version__}\n{recipe}")
         self.__dict__.pop("recipe", None)
 
     def stats(self) -> list[dict[str, Any]]:
@@ -87,7 +87,7 @@ class Run:
             "shape": " ".join(map(str, spec.shape)),
             "classes": "\n".join(spec.classes),
             "images": str(images),
-            "sparring": VERSION,
+            "sparring": __version__,
         }
         replace_file(self.weights, tensors_to_bytes(generator.state_dict(), metadata))
 

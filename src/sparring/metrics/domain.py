@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from sparring.data.source import Images
-from sparring.errors import DataError
 from sparring.metrics.classifier import VERSION, WIDTH, DomainClassifier
 from sparring.metrics.frechet import Gaussian, distance_error, frechet_distance
 from sparring.metrics.metric import Fake, Metric, Real, Score, protocol
@@ -26,8 +25,8 @@ class DomainFid(Metric):
     where it is smaller), both uint8. Three scores:
 
     domain-fid: the squared Frechet distance of the 128 penultimate features, >= 0, biased upwards
-    by about 1/n as every FID is: compare at one n only. Its detail holds `floors`, the same
-    distance of real images (held-out ones; other training images) against the same reference.
+    in proportion to 1/n as every FID is: compare at one n only. Its error is that of the samples,
+    the reference taken as given; its detail holds `floors`, the distance of other real images.
     class-coverage: how many classes of the data have at least `share` of their due share of the
     samples. class-tv: total variation between the samples' classes and the data's, in [0, 1].
     Both count classes by the classifier on both sides, so that its errors cancel.
@@ -97,16 +96,15 @@ def _look(classifier: DomainClassifier, real: Real, train: Images, n: int) -> _R
     order = torch.randperm(len(train), generator=generator("domain-fid reference", len(train)))
     features = classifier.features(train.pixels[order[:n]])
     gaussian = Gaussian.of(features)
-    others = {"other training images": train.pixels[order[n : 2 * n]]}
-    if real.held_out is not None:
-        others["held-out images"] = real.held_out.pixels[:n]
+    # Real images in the place of the samples: others of the training split at the same n, where
+    # there are as many, and those held out, where they are enough to tell anything.
+    others = {"training": train.pixels[order[n : 2 * n]]} if len(train) >= 2 * n else {}
+    if real.held_out is not None and len(real.held_out) >= 2 * WIDTH:
+        others["held_out"] = real.held_out.pixels[:n]
     floors = {}
     for name, pixels in others.items():
-        # Other training images make a floor at the very n of the score, or none.
-        enough = n if name.startswith("other") else 2 * WIDTH
-        if len(pixels) >= max(enough, 2 * WIDTH):
-            distance = frechet_distance(Gaussian.of(classifier.features(pixels)), gaussian)
-            floors[name] = {"value": distance, "n": len(pixels)}
+        distance = frechet_distance(Gaussian.of(classifier.features(pixels)), gaussian)
+        floors[name] = {"value": distance, "n": len(pixels)}
     return _Reference(gaussian, _counts(classifier, features), floors)
 
 
@@ -116,11 +114,14 @@ def _counts(classifier: DomainClassifier, features: Tensor) -> Tensor:
 
 
 def _distance(features: Tensor, reference: _Reference, seen: dict[str, object]) -> Score:
-    groups = [Gaussian.of(features[i::_GROUPS]) for i in range(_GROUPS)]
+    error = None
+    if len(features) >= 2 * _GROUPS:
+        groups = [Gaussian.of(features[i::_GROUPS]) for i in range(_GROUPS)]
+        error = distance_error(groups, reference.gaussian)
     return Score(
         "domain-fid",
         frechet_distance(Gaussian.of(features), reference.gaussian),
-        distance_error(groups, reference.gaussian),
+        error,
         seen,
         {"floors": reference.floors},
     )

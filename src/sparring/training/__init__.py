@@ -1,5 +1,5 @@
 """Training: the step, the loop around it, checkpoints."""
 
-from sparring.train.loop import Stopped, resume, train
+from sparring.training.loop import Stopped, resume, train
 
 __all__ = ["Stopped", "resume", "train"]

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparring import __version__
 from sparring.errors import DivergedError, RunError
-from sparring.runs import SCHEMA, VERSION, Run, read_checkpoint
+from sparring.runs import SCHEMA, Run, read_checkpoint
 from sparring.storage import disk_errors, replace_folder, tensors_to_bytes, to_json, write_new
 from sparring.tricks import State
 
@@ -90,7 +91,7 @@ def _fill(into: Path, files: dict[str, dict[str, Tensor]], state: dict[str, Any]
         hashes[f"{name}.safetensors"] = write_new(
             into / f"{name}.safetensors", tensors_to_bytes(tensors)
         )
-    about = {"schema": SCHEMA, "sparring": VERSION, "torch": torch.__version__, **state}
+    about = {"schema": SCHEMA, "sparring": __version__, "torch": torch.__version__, **state}
     hashes["state.json"] = write_new(into / "state.json", to_json(about, indent=1).encode())
     write_new(into / "manifest.json", to_json({"sha256": hashes}, indent=1).encode())
 
@@ -112,7 +113,7 @@ def load_checkpoint(run: Run, everything: Everything) -> tuple[Path, list[str]]:
             raise RunError(
                 f"checkpoint {folder.name} has schema {state.get('schema')}",
                 where=run.path,
-                why=f"sparring {version} wrote it, this is {VERSION} (schema {SCHEMA})",
+                why=f"sparring {version} wrote it, this is {__version__} (schema {SCHEMA})",
                 fix=f"pip install sparring=={version}",
             )
         everything.restore(files)

@@ -19,12 +19,12 @@ from sparring.runs import Run, create_run, locked, open_run
 from sparring.sample import Model, grid, png, to_uint8
 from sparring.sample.evaluate import evaluate
 from sparring.storage import replace_file
-from sparring.train.checkpoint import load_checkpoint, save_checkpoint
-from sparring.train.device import Device
-from sparring.train.setup import Material, Setup, choose_precision, measure, open_data
-from sparring.train.signals import Interrupts
-from sparring.train.stats import Stats
-from sparring.train.terminal import Terminal, clock
+from sparring.training.checkpoint import load_checkpoint, save_checkpoint
+from sparring.training.device import Device
+from sparring.training.setup import Material, Setup, choose_precision, measure, open_data
+from sparring.training.signals import Interrupts
+from sparring.training.stats import Stats
+from sparring.training.terminal import Terminal, clock
 
 Tick = Callable[[dict[str, Any]], None]
 

@@ -14,9 +14,9 @@ from torch.nn.utils import get_total_norm
 from sparring.games import Pair, Players
 from sparring.randomness import Draws
 from sparring.recipe import Recipe
-from sparring.train.device import Device
-from sparring.train.feed import Batch
-from sparring.train.judge import ask, judge, precise
+from sparring.training.device import Device
+from sparring.training.feed import Batch
+from sparring.training.judge import ask, judge, precise
 from sparring.tricks import State, View
 
 

@@ -16,11 +16,11 @@ from sparring.nets import Spec
 from sparring.parts import show
 from sparring.randomness import seeded
 from sparring.recipe import Recipe, fill_schedules
-from sparring.train.checkpoint import Everything
-from sparring.train.device import Device, Precision
-from sparring.train.ema import Ema
-from sparring.train.feed import Feed
-from sparring.train.step import Step
+from sparring.training.checkpoint import Everything
+from sparring.training.device import Device, Precision
+from sparring.training.ema import Ema
+from sparring.training.feed import Feed
+from sparring.training.step import Step
 
 
 @dataclass(frozen=True)
