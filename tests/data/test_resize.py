@@ -1,0 +1,89 @@
+"""Exact area means, centre crops, enlargement."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from sparring.data.resize import fit
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def by_hand(pixels, size):
+    """The definition in fractions: scale to cover, crop whole pixels, average areas exactly."""
+    (h, w, channels), (rows, cols) = pixels.shape, size
+    ratio = min(Fraction(h, rows), Fraction(w, cols))
+    top, left = int((h - rows * ratio) / 2), int((w - cols * ratio) / 2)
+    out = np.zeros((rows, cols, channels), np.uint8)
+    for r, c, k in np.ndindex(*out.shape):
+        y, x = top + r * ratio, left + c * ratio
+        total = Fraction(0)
+        for i in range(int(y), min(h, int(y + ratio) + 1)):
+            for j in range(int(x), min(w, int(x + ratio) + 1)):
+                high = min(y + ratio, i + 1) - max(y, i)
+                wide = min(x + ratio, j + 1) - max(x, j)
+                total += high * wide * int(pixels[i, j, k])
+        out[r, c, k] = int(total / ratio**2 + Fraction(1, 2))
+    return out
+
+
+def test_integer_ratio_is_the_mean_of_each_block():
+    pixels = noise(12, 12, 3)
+    mean = pixels.reshape(4, 3, 4, 3, 3).astype(float).mean((1, 3))
+    np.testing.assert_array_equal(fit(pixels, (4, 4)), np.floor(mean + 0.5))
+
+
+def test_halves_round_up():
+    pixels = np.array([[[0], [1]], [[1], [0]]], np.uint8)
+    assert fit(pixels, (1, 1)).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((7, 7, 1), (5, 5)),
+        ((11, 9, 3), (8, 8)),
+        ((9, 11, 2), (4, 6)),
+        ((20, 9, 3), (7, 3)),
+        ((13, 30, 4), (5, 9)),
+    ],
+)
+def test_any_ratio_equals_exact_fractions(shape, size):
+    pixels = noise(*shape)
+    np.testing.assert_array_equal(fit(pixels, size), by_hand(pixels, size))
+
+
+def test_the_mean_is_kept():
+    pixels = noise(90, 90, 1)
+    assert fit(pixels, (64, 64)).mean() == pytest.approx(pixels.mean(), abs=0.1)
+
+
+def test_same_scale_is_a_centre_crop():
+    pixels = noise(10, 7, 3)
+    np.testing.assert_array_equal(fit(pixels, (7, 7)), pixels[1:8])
+    np.testing.assert_array_equal(
+        fit(pixels.transpose(1, 0, 2), (7, 7)), pixels[1:8].swapaxes(0, 1)
+    )
+    np.testing.assert_array_equal(fit(pixels, (10, 7)), pixels)
+
+
+def test_crop_of_a_wide_image_is_its_middle():
+    pixels = np.zeros((4, 12, 1), np.uint8)
+    pixels[:, 4:8] = 200
+    np.testing.assert_array_equal(fit(pixels, (2, 2)), np.full((2, 2, 1), 200))
+
+
+def test_enlarging_keeps_flat_colours_and_crops_the_middle():
+    pixels = np.zeros((4, 12, 2), np.uint8)
+    pixels[:, 4:8] = (200, 50)
+    large = fit(pixels, (16, 16))
+    assert large.shape == (16, 16, 2)
+    assert large.dtype == np.uint8
+    np.testing.assert_array_equal(large[8, 6:10], np.tile(np.uint8([200, 50]), (4, 1)))
+    assert fit(np.full((3, 5, 1), 77, np.uint8), (9, 9)).tolist() == [[[77]] * 9] * 9
+    # A ramp stays a ramp.
+    ramp = np.arange(0, 160, 10, dtype=np.uint8)[None, :, None].repeat(16, 0)
+    assert (np.diff(fit(ramp, (32, 32))[5, :, 0].astype(int)) >= 0).all()
