@@ -269,7 +269,7 @@ def _load(path: Path, net: Net) -> dict[str, str] | None:
 
 
 def _save(path: Path, net: Net, known: dict[str, str]) -> None:
-    """Writes the whole file or nothing. A cache that cannot be written costs time, not the score."""
+    """Writes the whole file or nothing; a cache one cannot write costs time, not the score."""
     tensors = {name: t.contiguous() for name, t in net.state_dict().items()}
     content = safetensors.torch.save(tensors, {**known, "version": str(VERSION)})
     try:

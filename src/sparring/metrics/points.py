@@ -215,13 +215,13 @@ def _nearest_modes(samples: Tensor, points: Points) -> tuple[Tensor, Tensor]:
 def _kl_to_uniform(counts: Tensor) -> tuple[float, float]:
     """KL(q | uniform) of the shares q of counts (K,), in nats, and its standard error.
 
-    The error joins the delta method with the spread of chi-square (K - 1) / 2n that is left where
-    the first order vanishes, at q uniform.
+    The error is the delta method's, less its bias of (K - 1) / 2n^2, and never below the same
+    number: the variance of the chi-square that is left at q uniform, where the first order is 0.
     """
     n, k = int(counts.sum()), len(counts)
     q = counts.double() / n
     ratio = torch.where(q > 0, q * k, 1.0).log()
     kl = (q * ratio).sum()
-    first = ((q * ratio.square()).sum() - kl.square()).clamp_min(0) / n
-    second = 2 * (k - 1) / (2 * n) ** 2
-    return float(kl.clamp_min(0)), math.sqrt(float(first) + second)
+    first = float((q * ratio.square()).sum() - kl.square()) / n
+    second = (k - 1) / (2 * n**2)
+    return float(kl.clamp_min(0)), math.sqrt(max(first - second, second))
