@@ -246,10 +246,9 @@ def test_truncated_files_are_refused(form, ending):
 
 
 def test_damaged_png_is_refused():
-    content = bytearray(packed(BIG // 8 * 8, "PNG"))
-    middle = len(content) // 2
-    content[middle : middle + 100] = bytes(100)
-    assert "cannot be decoded" in refused(bytes(content))
+    content = bytearray(packed(BIG, "PNG"))
+    content[len(content) // 2] ^= 1
+    assert "damaged" in refused(bytes(content))
 
 
 def test_empty_and_foreign_files_are_refused():

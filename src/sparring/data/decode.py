@@ -93,6 +93,7 @@ def decode(file: BinaryIO, ending: str, grey: bool) -> tuple[np.ndarray, Facts]:
 
     Raises UnreadableError, also for a file cut short that still opens.
     """
+    _verify(file)
     with _opened(file) as image:
         form = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG with more
         mode, conversions = image.mode, []
@@ -134,6 +135,17 @@ def _opened(file: BinaryIO) -> Image.Image:
     if image.mode not in _GREY | _COLOUR or deep:
         raise UnreadableError(f"its mode {image.mode} has no known range or colour")
     return image
+
+
+def _verify(file: BinaryIO) -> None:
+    """Compares the checksums of a PNG, the only format that has them; Pillow's decoder does not."""
+    with _opened(file) as image:
+        try:
+            if image.format == "PNG":
+                image.verify()
+        except Exception as e:  # noqa: BLE001 - on broken bytes decoders raise anything
+            raise UnreadableError(f"damaged ({_said(e)})") from None
+    file.seek(0)
 
 
 def _loaded(image: Image.Image) -> Image.Image:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sparring import __version__
-from sparring.errors import DivergedError, RunError
+from sparring.errors import DivergedError, RecipeError, RunError
+from sparring.recipe import Recipe, read_recipe
 from sparring.runs import SCHEMA, Run, read_checkpoint
 from sparring.storage import disk_errors, replace_folder, tensors_to_bytes, to_json, write_new
 from sparring.tricks import State
@@ -45,7 +46,15 @@ class Everything:
         return files
 
     def restore(self, files: dict[str, dict[str, Tensor]]) -> None:
-        """Takes over what `tensors` gave once; KeyError or RuntimeError where it does not fit."""
+        """Takes over what `tensors` gave once; RecipeError where it does not fit."""
+        try:
+            self._restore(files)
+        except (KeyError, ValueError, RuntimeError) as e:
+            raise RecipeError(
+                "the checkpoint does not fit the recipe", why=str(e).splitlines()[0]
+            ) from e
+
+    def _restore(self, files: dict[str, dict[str, Tensor]]) -> None:
         for name, net in self.players.items():
             net.load_state_dict(files[name])
         for name, net in self.averages.items():
@@ -96,16 +105,28 @@ def _fill(into: Path, files: dict[str, dict[str, Tensor]], state: dict[str, Any]
     write_new(into / "manifest.json", to_json({"sha256": hashes}, indent=1).encode())
 
 
-def load_checkpoint(run: Run, everything: Everything) -> tuple[Path, list[str]]:
-    """Restores the newest checkpoint that verifies; its folder, and why newer ones were skipped.
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that verifies: its folder, its tensors by file, its state; why newer did not."""
 
-    RunError, naming each with its reason, if none does.
-    """
+    folder: Path
+    files: dict[str, dict[str, Tensor]]
+    state: dict[str, Any]
+    skipped: tuple[str, ...]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that made it."""
+        return read_recipe(self.state["recipe"])
+
+
+def newest_checkpoint(run: Run) -> Saved:
+    """The newest checkpoint that verifies; RunError, naming each with its reason, if none does."""
     skipped = []
     for folder in run.saved():
         try:
             files, state = read_checkpoint(folder)
-        except (OSError, ValueError, KeyError) as e:
+        except (OSError, ValueError) as e:
             skipped.append(f"{folder.name}: {e}")
             continue
         if state.get("schema") != SCHEMA:
@@ -116,8 +137,7 @@ def load_checkpoint(run: Run, everything: Everything) -> tuple[Path, list[str]]:
                 why=f"sparring {version} wrote it, this is {__version__} (schema {SCHEMA})",
                 fix=f"pip install sparring=={version}",
             )
-        everything.restore(files)
-        everything.state = state
-        return folder, skipped
+        return Saved(folder, files, state, tuple(skipped))
     why = "; ".join(skipped) or "there is none"
-    raise RunError("no checkpoint verifies", where=run.checkpoints, why=why, fix="sparring train")
+    fix = "start a new run with sparring train"
+    raise RunError("no checkpoint verifies", where=run.checkpoints, why=why, fix=fix)

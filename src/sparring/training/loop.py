@@ -19,7 +19,7 @@ from sparring.runs import Run, create_run, locked, open_run
 from sparring.sample import Model, grid, png, to_uint8
 from sparring.sample.evaluate import evaluate
 from sparring.storage import replace_file
-from sparring.training.checkpoint import load_checkpoint, save_checkpoint
+from sparring.training.checkpoint import newest_checkpoint, save_checkpoint
 from sparring.training.device import Device
 from sparring.training.setup import Material, Setup, choose_precision, measure, open_data
 from sparring.training.signals import Interrupts
@@ -67,7 +67,7 @@ def train(
         terminal.say(_opening(run, setup, material))
         if note:
             terminal.say(note)
-        setup.everything.state = {"step": 0, "images": 0, "seconds": 0.0, "data": material.digest}
+        setup.everything.state = {"seconds": 0.0}
         Loop(run, setup, material, terminal, on_tick, on_save).go(0)
     return run
 
@@ -89,33 +89,33 @@ def resume(
     """
     run = open_run(path)
     with locked(run):
-        changed = differences(run.recipe, recipe) if recipe else []
+        saved = newest_checkpoint(run)
+        wanted = replace(recipe or run.recipe, images=images or (recipe or run.recipe).images)
+        changed = [d for d in differences(saved.recipe, wanted) if d[0] != "images"]
         if changed and not override:
             text = "; ".join(f"{name} was {old}, is {new}" for name, old, new in changed)
             raise RecipeError(
                 "the recipe has changed", where=run.path, why=text, fix="add --override to go on"
             )
-        wanted = replace(recipe or run.recipe, images=images or (recipe or run.recipe).images)
+        if saved.state["images"] >= wanted.images:
+            raise RecipeError(
+                f"{run.path} is done",
+                why=f"it has seen all its {saved.state['images']:,} images",
+                fix=f"sparring resume {run.path} --images {2 * saved.state['images']}",
+            )
         wanted, material = open_data(wanted)
-        machine = Device(device, cast(Any, wanted.precision))
-        setup = Setup(wanted, material, machine)
-        folder, skipped = load_checkpoint(run, setup.everything)
-        state = setup.everything.state
+        setup = Setup(wanted, material, Device(device, cast(Any, wanted.precision)))
+        setup.everything.restore(saved.files)
+        setup.everything.state = saved.state
         with Terminal(run.log, wanted.images, quiet) as terminal:
-            for line in skipped:
-                terminal.say(f"warning: checkpoint {line}; using an older one")
-            if state["data"] != material.digest:
+            for line in saved.skipped:
+                terminal.say(f"warning: checkpoint {line}; an older one is used")
+            if saved.state["data"] != material.digest:
                 terminal.say("warning: the data have changed since this run began")
-            if state["images"] >= wanted.images:
-                raise RecipeError(
-                    f"{run.path} is done",
-                    why=f"it has seen all {state['images']:,} images",
-                    fix=f"sparring resume {run.path} --images {2 * state['images']}",
-                )
             run.write_recipe(wanted)
-            run.cut_tables(state["images"])
-            terminal.say(f"resuming {run.path} at {state['images']:,} images ({folder.name})")
-            Loop(run, setup, material, terminal, on_tick, on_save).go(state["step"])
+            run.cut_tables(saved.state["images"])
+            terminal.say(f"resuming {run.path} at {saved.state['images']:,} images")
+            Loop(run, setup, material, terminal, on_tick, on_save).go(saved.state["step"])
     return run
 
 
@@ -247,6 +247,7 @@ class Loop:
             "images": images,
             "seconds": round(self.seconds, 3),
             "data": self.material.digest,
+            "recipe": str(self.setup.recipe),
         }
         save_checkpoint(self.run, everything, images, self.setup.recipe.keep)
         model = self.model(images)

@@ -1,0 +1,39 @@
+# Two commands: `make demo` and `make test`. Both need Python >= 3.11 and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+.venv/installed: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is too old. Fix: make PYTHON=python3.11 (or newer)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/test-installed: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+# Trains on the bundled Fashion-MNIST images, then shows what the generator makes.
+demo: .venv/installed
+	@run=$$($(BIN)/sparring train fashion --minutes 2.5 | tail -n 1) && \
+	$(BIN)/sparring sample $$run && \
+	$(BIN)/sparring morph $$run && \
+	echo && echo "Look at:" && \
+	echo "  $$run/report.html   everything on one page" && \
+	echo "  $$run/grid.png      samples" && \
+	echo "  $$run/morph.gif     a walk through the latent space"
+
+# Lint, types, the import contract and the tests.
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv build dist src/*.egg-info

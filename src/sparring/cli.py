@@ -1,0 +1,498 @@
+"""The command line: one function per command. torch is imported by the commands that need it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import textwrap
+import traceback
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sparring import __version__
+from sparring.errors import DataError, RecipeError, SparringError
+from sparring.parts import Part, fit, nearest, parse, show, summary
+
+if typing.TYPE_CHECKING:
+    from sparring.recipe import Recipe
+
+SCHEMA = 1
+Args = argparse.Namespace
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line of ours."""
+
+    def __init__(self, command: str, about: str) -> None:
+        super().__init__(
+            prog=f"sparring {command}",
+            description=about,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        self.add_argument(
+            "--parts",
+            action="append",
+            default=[],
+            metavar="FILE",
+            type=Path,
+            help="a Python file with parts of your own (may be repeated)",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise RecipeError(message, where=self.prog, fix=f"{self.prog} --help")
+
+    def read(self, words: Sequence[str]) -> Args:
+        """The arguments; RecipeError with the nearest flag for an unknown one."""
+        args, unknown = self.parse_known_args(words)
+        if unknown:
+            flags = [f for a in self._actions for f in a.option_strings if f.startswith("--")]
+            word = unknown[0].split("=")[0]
+            hint = nearest(word, flags) if word.startswith("-") else ""
+            raise RecipeError(
+                f"{self.prog} does not know '{word}'{hint}", fix=f"{self.prog} --help"
+            )
+        return args
+
+
+# ----------------------------------------------------------------------------------------- train
+
+
+def train_command(words: Sequence[str]) -> None:
+    """Train a GAN on your images or on a named set; the last line printed is the run's folder."""
+    parser = Parser("train", train_command.__doc__ or "")
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="a folder, zip or npz of images, or a name: sparring list data",
+    )
+    parser.add_argument(
+        "--preset",
+        default="auto",
+        metavar="NAME",
+        help="a named recipe, or file.py:function (default: auto)",
+    )
+    parser.add_argument("--out", metavar="RUN", help="the run's folder (default: runs/NNNN-...)")
+    parser.add_argument("--minutes", type=float, metavar="M", help="the budget as training time")
+    _add_common(parser)
+    _add_recipe(parser)
+    args = parser.read(words)
+    _load_parts(args)
+    if args.minutes is not None and args.images is not None:
+        raise RecipeError("--minutes and --images both set the budget", fix="give one of them")
+
+    from sparring.api import train
+    from sparring.data import source
+    from sparring.presets import preset
+    from sparring.training.device import Device
+
+    data = source(args.data) if args.data else None
+    name, recipe = preset(args.preset, data, Device(args.device).kind)
+    if args.preset == "auto" and not args.quiet:
+        print(f"preset: {name} (chosen for this data and device)", file=sys.stderr)
+    if data is not None:
+        recipe = dataclasses.replace(recipe, data=data)
+    recipe = _apply(args, recipe)
+    run = train(
+        recipe, args.out, name=name, device=args.device, minutes=args.minutes, quiet=args.quiet
+    )
+    _finish(run.path, args.quiet)
+
+
+def resume_command(words: Sequence[str]) -> None:
+    """Continue a run exactly where it stopped; --images sets a new total."""
+    parser = Parser("resume", resume_command.__doc__ or "")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--override", action="store_true", help="go on with a changed recipe")
+    _add_common(parser)
+    _add_recipe(parser)
+    args = parser.read(words)
+    _load_parts(args)
+
+    from sparring.api import resume
+    from sparring.runs import open_run
+
+    recipe = _apply(args, open_run(args.run).recipe)
+    run = resume(
+        args.run,
+        images=args.images,
+        recipe=recipe,
+        override=args.override,
+        device=args.device,
+        quiet=args.quiet,
+    )
+    _finish(run.path, args.quiet)
+
+
+def _add_common(parser: Parser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--quiet", action="store_true", help="say nothing but the last line")
+
+
+def _add_recipe(parser: Parser) -> None:
+    """A flag for every field of the recipe, unset by default."""
+    from sparring.recipe import Recipe
+
+    group = parser.add_argument_group("recipe (these override the preset field by field)")
+    for field in dataclasses.fields(Recipe):
+        if field.name == "data":
+            continue
+        flag, help = "--" + field.name.replace("_", "-"), field.metadata["help"]
+        hint = _hint(field.name)
+        if bool in (hint, *typing.get_args(hint)):
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, help=help)
+        elif _many(hint):
+            group.add_argument(flag, nargs="*", metavar="PART", help=help + "; none empties it")
+        else:
+            group.add_argument(flag, metavar=_metavar(hint), help=help)
+    group.add_argument("--g-lr", metavar="RATE", help="G's learning rate, in its optimiser")
+    group.add_argument("--d-lr", metavar="RATE", help="D's learning rate, in its optimiser")
+
+
+def _hint(name: str) -> Any:
+    from sparring.recipe import Recipe
+
+    return typing.get_type_hints(Recipe)[name]
+
+
+def _kind(hint: Any) -> type[Part] | None:
+    """The kind of part that a field holds, if it holds parts."""
+    for h in (hint, *typing.get_args(hint)):
+        if isinstance(h, type) and issubclass(h, Part):
+            return h
+        if typing.get_origin(h) is tuple and (kind := _kind(h)):
+            return kind
+    return None
+
+
+def _many(hint: Any) -> bool:
+    return _kind(hint) is not None and any(
+        typing.get_origin(h) is tuple for h in (hint, *typing.get_args(hint))
+    )
+
+
+def _metavar(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "|".join(typing.get_args(hint))
+    return "PART" if _kind(hint) else "N"
+
+
+def _apply(args: Args, recipe: Recipe) -> Recipe:
+    """The recipe with the fields that were given as flags."""
+    changes = {}
+    for field in dataclasses.fields(recipe):
+        given = getattr(args, field.name, None)
+        if given is not None and field.name != "data":
+            changes[field.name] = _value(given, field.name)
+    for side in ("g", "d"):
+        rate = getattr(args, f"{side}_lr")
+        if rate is not None:
+            optim = changes.get(f"{side}_optim", getattr(recipe, f"{side}_optim"))
+            lr = _number(rate, f"--{side}-lr")
+            changes[f"{side}_optim"] = dataclasses.replace(optim, lr=lr)
+    return dataclasses.replace(recipe, **changes)
+
+
+def _value(given: Any, name: str) -> Any:
+    """A flag's text as the value of the recipe's field."""
+    flag, hint = "--" + name.replace("_", "-"), _hint(name)
+    kind = _kind(hint)
+    if isinstance(given, bool):
+        return given
+    if kind is not None and _many(hint):
+        words = [] if [w.lower() for w in given] == ["none"] else given
+        return tuple(parse(w, kind) for w in words)
+    if name == "to":
+        from sparring.data import source
+
+        return source(given)
+    if kind is not None:
+        return parse(given, kind)
+    if name == "size":
+        return _size(given)
+    if typing.get_origin(hint) is typing.Literal:
+        return fit(given, hint, flag)
+    if given.lower() == "none":
+        return fit(None, hint, flag)
+    return fit(_number(given, flag), hint, flag)
+
+
+def _number(text: str, flag: str) -> float:
+    """'100000', '100_000', '1e5' or '2e-4' as a number."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise RecipeError("bad value", where=flag, why=f"'{text}' is not a number") from None
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _size(text: str) -> tuple[int, int]:
+    """'64' or '48x36' (height x width) as a pair."""
+    pieces = text.lower().split("x")
+    if len(pieces) > 2 or not all(p.isdigit() for p in pieces):
+        fix = "--size 64, or HEIGHTxWIDTH as in --size 48x36"
+        raise RecipeError("bad value", where="--size", why=f"'{text}' is no size", fix=fix)
+    return int(pieces[0]), int(pieces[-1])
+
+
+def _load_parts(args: Args) -> None:
+    if args.parts:
+        from sparring.presets import load_parts
+
+        for path in args.parts:
+            load_parts(path)
+
+
+def _finish(path: Path, quiet: bool) -> None:
+    if not quiet:
+        print(f"report: {path / 'report.html'}", file=sys.stderr)
+    print(path)
+
+
+# ------------------------------------------------------------------------------- what a run made
+
+
+def sample_command(words: Sequence[str]) -> None:
+    """Draw samples from a run; sample i depends on the seed and i only."""
+    parser = Parser("sample", sample_command.__doc__ or "")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--n", type=int, default=64, help="how many (default: 64)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="OUT",
+        help="grid.png, samples.npz or a folder of images (default: RUN/grid.png)",
+    )
+    args = parser.read(words)
+    _load_parts(args)
+    if args.n < 1:
+        raise RecipeError("bad value", where="--n", why="at least one sample must be asked for")
+
+    from sparring.runs import open_run
+    from sparring.sample import load, save_samples
+
+    run = open_run(args.run)
+    model = load(run)
+    default = "samples.npz" if model.spec.points else "grid.png"
+    out = args.out or run.path / default
+    save_samples(model.sample(args.n, args.seed), out)
+    print(out)
+
+
+def morph_command(words: Sequence[str]) -> None:
+    """Walk through the latent space of a run, as an animation or a contact sheet."""
+    parser = Parser("morph", morph_command.__doc__ or "")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="morph.gif, .webp or .png (default: RUN/morph.gif)"
+    )
+    args = parser.read(words)
+    _load_parts(args)
+
+    from sparring.runs import open_run
+    from sparring.sample import load, save_morph
+
+    run = open_run(args.run)
+    out = args.out or run.path / "morph.gif"
+    save_morph(load(run), out, seed=args.seed)
+    print(out)
+
+
+def evaluate_command(words: Sequence[str]) -> None:
+    """Score a run's samples against its data; the scores are added to the run and its report."""
+    parser = Parser("evaluate", evaluate_command.__doc__ or "")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--metrics", nargs="+", metavar="PART", help="(default: the recipe's)")
+    parser.add_argument("--n", type=int, help="samples on each side (default: the metric's own)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    args = parser.read(words)
+    _load_parts(args)
+    if args.n is not None and args.n < 2:
+        raise RecipeError("bad value", where="--n", why="at least two samples are needed")
+
+    from sparring.api import evaluate
+    from sparring.metrics import Metric
+
+    metrics = [parse(m, Metric) for m in args.metrics] if args.metrics else None
+    rows, skipped = evaluate(args.run, metrics, args.n)
+    if not rows:
+        why = "; ".join(f"{m}: {reason}" for m, reason in skipped) or "no metric fits these data"
+        raise DataError("no metric could be computed", where=args.run, why=why)
+    if args.json:
+        scores = [{k: row[k] for k in ("metric", "value", "se", "protocol")} for row in rows]
+        missed = [{"metric": m, "reason": reason} for m, reason in skipped]
+        _print_json("evaluate", run=str(args.run), scores=scores, skipped=missed)
+        return
+    for row in rows:
+        se = f" +- {row['se']:.3g}" if row["se"] is not None else ""
+        print(f"{row['metric']:<24}{row['value']:.5g}{se}")
+    print("protocol: " + ", ".join(f"{k} {v}" for k, v in rows[0]["protocol"].items()))
+    for metric, reason in skipped:
+        print(f"{metric} skipped: {reason}")
+
+
+def report_command(words: Sequence[str]) -> None:
+    """Write a run's report anew: one HTML file that needs nothing else."""
+    parser = Parser("report", report_command.__doc__ or "")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="(default: RUN/report.html)")
+    args = parser.read(words)
+    _load_parts(args)
+
+    from sparring.report import write_report
+    from sparring.runs import open_run
+
+    print(write_report(open_run(args.run), args.out))
+
+
+# ------------------------------------------------------------------------------------- what there is
+
+
+def inspect_command(words: Sequence[str]) -> None:
+    """Say what is in a set of data: counts, sizes, modes, problems. Nothing is changed."""
+    parser = Parser("inspect", inspect_command.__doc__ or "")
+    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    args = parser.read(words)
+    _load_parts(args)
+
+    from sparring.data import inspect, source, table
+
+    info = inspect(source(args.data))
+    if args.json:
+        _print_json("inspect", inputs=[args.data], **info)
+    else:
+        print(table(info))
+
+
+def list_command(words: Sequence[str]) -> None:
+    """List the parts there are: losses, tricks, nets, presets, data, metrics, ..."""
+    parser = Parser("list", list_command.__doc__ or "")
+    parser.add_argument("kind", nargs="?", metavar="KIND")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    args = parser.read(words)
+    _load_parts(args)
+    found = _everything()
+    if args.kind is not None:
+        if args.kind not in found:
+            hint = nearest(args.kind, found)
+            raise RecipeError(
+                f"no kind is called '{args.kind}'{hint}", fix=f"one of {', '.join(found)}"
+            )
+        found = {args.kind: found[args.kind]}
+    if args.json:
+        _print_json("list", inputs=[args.kind] if args.kind else [], parts=found)
+        return
+    for kind, rows in found.items():
+        print(kind)
+        for row in rows:
+            print(f"  {row['text']}")
+            print(textwrap.indent(textwrap.fill(row["summary"], 92), "      "))
+            if row["paper"]:
+                print(textwrap.indent(textwrap.fill(row["paper"], 92), "      "))
+
+
+def _everything() -> dict[str, list[dict[str, str]]]:
+    """Every kind -> its parts with text, summary and paper."""
+    import sparring.recipe  # noqa: F401  (importing the recipe registers all parts)
+    from sparring.parts import catalogue, kinds
+    from sparring.presets import PRESETS
+
+    def row(cls: type[Part]) -> dict[str, str]:
+        text = f"{cls.__name__}({_signature(cls)})"
+        return {"name": cls.__name__, "text": text, "summary": summary(cls), "paper": cls.paper}
+
+    found = {kind: [row(cls) for cls in catalogue(base)] for kind, base in kinds().items()}
+    presets = [
+        {"name": name, "text": name, "summary": summary(f), "paper": ""}
+        for name, f in PRESETS.items()
+    ]
+    return {"presets": presets, **found}
+
+
+def _signature(cls: type[Part]) -> str:
+    """A part's fields with their defaults, as one writes them."""
+    return ", ".join(
+        f.name if f.default is dataclasses.MISSING else f"{f.name}={show(f.default)}"
+        for f in dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    )
+
+
+def _print_json(command: str, **fields: Any) -> None:
+    from sparring.storage import to_json
+
+    print(to_json({"schema": SCHEMA, "command": command, **fields}))
+
+
+# ------------------------------------------------------------------------------------------- main
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": train_command,
+    "resume": resume_command,
+    "sample": sample_command,
+    "morph": morph_command,
+    "evaluate": evaluate_command,
+    "report": report_command,
+    "inspect": inspect_command,
+    "list": list_command,
+}
+
+
+def usage() -> str:
+    """What `sparring --help` prints."""
+    rows = [f"  {name:<10}{(f.__doc__ or '').strip()}" for name, f in COMMANDS.items()]
+    return "\n".join(
+        ["usage: sparring COMMAND ...", "", "Train generative adversarial networks.", ""]
+        + rows
+        + ["", "sparring COMMAND --help says more. sparring --version prints the version."]
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs a command; its exit code (docs/design.md lists them)."""
+    words = list(sys.argv[1:] if words is None else words)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"sparring {__version__}")
+        return 0
+    try:
+        if words[0] not in COMMANDS:
+            hint = nearest(words[0], COMMANDS)
+            raise RecipeError(f"no command is called '{words[0]}'{hint}", fix="sparring --help")
+        COMMANDS[words[0]](words[1:])
+    except SparringError as e:
+        if "--debug" in words:
+            traceback.print_exc()
+        prefix = "" if e.exit_code == 75 else "error: "
+        print(f"{prefix}{e}", file=sys.stderr)
+        return e.exit_code
+    except KeyboardInterrupt:
+        print("stopped at once; the last checkpoint is intact", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as e:  # noqa: BLE001  (the last line of defence: one line, code 1)
+        if "--debug" in words:
+            traceback.print_exc()
+        line = " ".join(f"{type(e).__name__}: {e}".split())
+        print(
+            f"error: internal error in sparring {words[0]}: {line}. Fix: run it again with "
+            "--debug and report what it prints",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
