@@ -116,7 +116,7 @@ def test_digest_tells_mixtures_apart():
         (Mixture1D, {"sigma": 0}, "sigma must be"),
         (Mixture1D, {"span": -1}, "span must be"),
         (Ring, {"radius": 0}, "radius must be"),
-        (Ring, {"sigma": math.inf}, "sigma must be"),
+        (Ring, {"sigma": -1}, "sigma must be"),
         (Grid, {"side": 0}, "at least one mode"),
         (Grid, {"spacing": 0}, "spacing must be"),
     ],

@@ -49,6 +49,8 @@ def test_halves_round_up():
         ((9, 11, 2), (4, 6)),
         ((20, 9, 3), (7, 3)),
         ((13, 30, 4), (5, 9)),
+        ((22, 31, 3), (3, 4)),
+        ((40, 17, 1), (2, 2)),
     ],
 )
 def test_any_ratio_equals_exact_fractions(shape, size):

@@ -41,6 +41,7 @@ PIXEL_LIMIT = 50_000_000  # a header may promise gigabytes; 50 megapixels are 20
 _FORMATS = tuple(sorted(set(ENDINGS.values())))
 _GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 _COLOUR = {"RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "P", "PA"}
+_PNG = b"\x89PNG\r\n\x1a\n"
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -139,13 +140,15 @@ def _opened(file: BinaryIO) -> Image.Image:
 
 def _verify(file: BinaryIO) -> None:
     """Compares the checksums of a PNG, the only format that has them; Pillow's decoder does not."""
-    with _opened(file) as image:
-        try:
-            if image.format == "PNG":
-                image.verify()
-        except Exception as e:  # noqa: BLE001 - on broken bytes decoders raise anything
-            raise UnreadableError(f"damaged ({_said(e)})") from None
+    png = file.read(len(_PNG)) == _PNG
     file.seek(0)
+    if png:
+        with _opened(file) as image:
+            try:
+                image.verify()
+            except Exception as e:  # noqa: BLE001 - on broken bytes decoders raise anything
+                raise UnreadableError(f"damaged ({_said(e)})") from None
+        file.seek(0)
 
 
 def _loaded(image: Image.Image) -> Image.Image:

@@ -58,7 +58,7 @@ class Mixture1D(Source):
 
     def check(self) -> None:
         _check_mixture(self.modes, self.sigma)
-        require(0 < self.span < math.inf, "span must be a positive number")
+        require(self.span > 0, "span must be a positive number")
 
     def open(self, size: tuple[int, int] | None = None) -> Points:
         """Points in one dimension, (n, 1)."""
@@ -80,7 +80,7 @@ class Ring(Source):
 
     def check(self) -> None:
         _check_mixture(self.modes, self.sigma)
-        require(0 < self.radius < math.inf, "radius must be a positive number")
+        require(self.radius > 0, "radius must be a positive number")
 
     def open(self, size: tuple[int, int] | None = None) -> Points:
         """Points in the plane, (n, 2)."""
@@ -103,7 +103,7 @@ class Grid(Source):
 
     def check(self) -> None:
         _check_mixture(self.side, self.sigma)
-        require(0 < self.spacing < math.inf, "spacing must be a positive number")
+        require(self.spacing > 0, "spacing must be a positive number")
 
     def open(self, size: tuple[int, int] | None = None) -> Points:
         """Points in the plane, (n, 2)."""
@@ -113,4 +113,4 @@ class Grid(Source):
 
 def _check_mixture(modes: int, sigma: float) -> None:
     require(modes >= 1, "there must be at least one mode")
-    require(0 < sigma < math.inf, "sigma must be a positive number")
+    require(sigma > 0, "sigma must be a positive number")
