@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import ast
 import difflib
-import math
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -124,8 +124,8 @@ def fit(value: Any, hint: Any, where: str) -> Any:
         if len(inner) == len(value):
             return tuple(fit(v, h, where) for v, h in zip(value, inner, strict=True))
     elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if math.isnan(value):
-            raise RecipeError("bad value", where=where, why="nan is not a number one can use")
+        if not abs(value) <= sys.float_info.max:
+            raise RecipeError("bad value", where=where, why="the number is not finite")
         return float(value)
     elif hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
@@ -164,7 +164,7 @@ def parse(text: str, kind: type[P]) -> P:
 
     Raises RecipeError with the nearest right name for an unknown one.
     """
-    text = text.strip()
+    text = re.sub(r"^[\w-]+(?=\()", lambda name: name[0].replace("-", "_"), text.strip())
     value = call(text, ()) if re.fullmatch(r"[\w-]+", text) else read(text)
     if not isinstance(value, kind):
         names = ", ".join(cls.__name__ for cls in catalogue(kind))
@@ -178,9 +178,11 @@ def read(text: str, also: dict[str, Callable[..., Any]] | None = None) -> Any:
     """The value of a Python expression made of parts, literals, tuples and calls named in `also`."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
+        return _value(tree, also or {})
     except SyntaxError as e:
         raise RecipeError(f"cannot read '{text.strip()[:80]}'", why=e.msg) from None
-    return _value(tree, also or {})
+    except (MemoryError, RecursionError):
+        raise RecipeError(f"cannot read '{text.strip()[:80]}'", why="too deeply nested") from None
 
 
 def _value(node: ast.expr, also: dict[str, Callable[..., Any]]) -> Any:
@@ -219,7 +221,9 @@ def call(
     if cls is None:
         raise RecipeError(f"no part is called '{name}'{nearest(name, _PARTS)}", fix="sparring list")
     known = [f.name for f in fields(cls)] if is_dataclass(cls) else []  # pyright: ignore
-    for field, _ in given:
+    for n, (field, _) in enumerate(given):
+        if field in [name for name, _ in given[:n]]:
+            raise RecipeError(f"{cls.__name__} is given '{field}' twice")
         if field not in known:
             names = ", ".join(known) or "none"
             raise RecipeError(
