@@ -1,4 +1,4 @@
-"""Parts and their text: the same value both ways, and one clear line for every text that is none."""
+"""Parts and their text: the same value both ways; one clear line for every text that is none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from sparring.parts import (
     map_parts,
     nearest,
     parse,
-    read,
     require,
     show,
     summary,
@@ -106,12 +105,12 @@ def test_any_nesting_reads_back(tree):
 
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_reader(text):
+    message = ""
     try:
-        value = parse(text, Toys)
+        assert isinstance(parse(text, Toys), Toys)
     except RecipeError as e:
-        assert "\n" not in str(e)
-    else:
-        assert isinstance(value, Toys)
+        message = str(e)
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -523,9 +522,6 @@ def test_no_annotation_is_a_mere_string_of_code():
 
 def test_the_source_has_as_many_parts_as_the_catalogue():
     """A part in a module that nothing imports would be missing from every list."""
-    code = (
-        "import sparring.presets; "
-        "from sparring.parts import *; print(len(catalogue(Part)))"
-    )
+    code = "import sparring.presets; from sparring.parts import *; print(len(catalogue(Part)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == len(real)
