@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from sparring.errors import RecipeError
@@ -45,7 +43,7 @@ class Discriminator(nn.Module):
     statistics, packing). Real and fake are then judged apart, and no slopes are taken of a share.
     """
 
-    mixes: ClassVar[bool] = False
+    mixes: bool = False
 
     def forward(
         self, x: Tensor, c: Tensor | None = None, features: bool = False

@@ -63,11 +63,10 @@ class _Generator(Generator):
 
 
 class _Discriminator(Discriminator):
-    mixes: ClassVar[bool] = True
-
     def __init__(self, spec: Spec, width: int) -> None:
         super().__init__()
         k, h, w = halvings(spec, "DCGAN")
+        self.mixes = k > 1  # a single layer has no BatchNorm
         channels = [spec.shape[0], *(width << i for i in range(k))]
         self.layers = nn.ModuleList()
         for n, (i, o) in enumerate(itertools.pairwise(channels)):

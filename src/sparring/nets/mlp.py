@@ -42,7 +42,9 @@ class MLP(Nets):
 
     def check(self) -> None:
         require(self.latent is None or self.latent >= 1, "latent must be at least 1")
-        require(min((*(self.g_widths or ()), *(self.d_widths or ()), 1)) >= 1, "widths start at 1")
+        for widths in (self.g_widths, self.d_widths):
+            require(widths is None or bool(widths), "there must be at least one hidden layer")
+            require(min(widths or (1,)) >= 1, "widths start at 1")
         require(self.dropout is None or 0 <= self.dropout < 1, "dropout must lie in [0, 1)")
 
     def generator(self, spec: Spec) -> Generator:
