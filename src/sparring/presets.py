@@ -6,11 +6,12 @@ Each docstring: paper, command, hardware, time, the score measured with its spre
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from sparring.data import Grid, Mixture1D, Ring, Source
-from sparring.errors import RecipeError
+from sparring.errors import RecipeError, SparringError
 from sparring.losses import NonSaturating, RelativisticPaired
 from sparring.nets import DCGAN, MLP, Fast
 from sparring.optim import Adam, AdamW
@@ -113,8 +114,11 @@ def load_parts(path: Path) -> object:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look up annotations that are text
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as e:
+    except SparringError:
+        raise
+    except Exception as e:
         raise RecipeError(f"cannot run {path}", why=f"{type(e).__name__}: {e}") from e
     return module

@@ -171,7 +171,7 @@ def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
     kept = [min(f.height, f.width) / max(f.height, f.width) for f in loaded.facts]
     if median(kept) < 0.6:
         yield (
-            f"the square crop keeps {median(kept):.0%} of a typical image; --size HEIGHT WIDTH"
+            f"the square crop keeps {median(kept):.0%} of a typical image; --size HEIGHTxWIDTH"
             " can follow its shape"
         )
 
