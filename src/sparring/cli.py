@@ -162,12 +162,10 @@ def _hint(name: str) -> Any:
 
 def _kind(hint: Any) -> type[Part] | None:
     """The kind of part that a field holds, if it holds parts."""
-    for h in (hint, *typing.get_args(hint)):
-        if isinstance(h, type) and issubclass(h, Part):
-            return h
-        if typing.get_origin(h) is tuple and (kind := _kind(h)):
-            return kind
-    return None
+    if isinstance(hint, type) and issubclass(hint, Part):
+        return hint
+    inner = (_kind(h) for h in typing.get_args(hint))
+    return next((kind for kind in inner if kind), None)
 
 
 def _many(hint: Any) -> bool:
