@@ -165,3 +165,29 @@ def flip_a_bit(path: Any, seed: int = 0) -> None:
     at = random.Random(seed).randrange(len(data) // 2, len(data))
     data[at] ^= 1 << 3
     path.write_bytes(bytes(data))
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What one step did: statistics as numbers, the weights before and after, the real batch."""
+
+    stats: dict[str, float]
+    before: dict[str, Tensor]
+    after: dict[str, Tensor]
+    real: Tensor
+    setup: Setup
+
+    def moved(self, name: str) -> Tensor:
+        """How far a weight went."""
+        return self.after[name] - self.before[name]
+
+
+def walk(recipe: Recipe, steps: int = 1) -> list[Walked]:
+    """The first steps of a recipe, on the CPU."""
+    setup, path = set_up(recipe), []
+    for number in range(steps):
+        before = weights(setup)
+        stats = {name: t.item() for name, t in setup.advance(number).items()}
+        real = setup.feed(number * recipe.d_steps).x
+        path.append(Walked(stats, before, weights(setup), real, setup))
+    return path

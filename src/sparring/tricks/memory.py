@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from sparring.errors import RecipeError
 from sparring.parts import require
 from sparring.tricks.trick import State, Trick, View
 
@@ -67,7 +68,7 @@ class HistoricalAveraging(Trick):
 
 
 class Replay(Trick):
-    """D also meets fakes of the past: each fake is, with probability `share`, swapped for a stored one.
+    """D also meets fakes of the past: with probability `share` a fake is swapped for a stored one.
 
     The pool fills first, then every swap stores the new fake in the old one's place.
     """
@@ -86,7 +87,7 @@ class Replay(Trick):
     def init(self, view: View, state: State) -> State:
         n = view.fake.shape[0]
         if self.size < n:
-            raise ValueError(f"{self!r}: the pool must hold at least one batch, which is {n}")
+            raise RecipeError(f"{self!r}: the pool must hold at least one batch, which is {n}")
         pool = torch.zeros((self.size, *view.fake.shape[1:])).to(view.fake)
         return {"pool": pool, "filled": torch.zeros((), dtype=torch.int64, device=pool.device)}
 

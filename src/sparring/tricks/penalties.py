@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from sparring.errors import RecipeError
 from sparring.parts import require
 from sparring.schedules import Schedule, value
 from sparring.tricks.trick import State, Trick, View, slopes
@@ -98,6 +99,6 @@ class FeatureMatching(Trick):
         layer = self.layer or list(view.fake_features)[-1]
         if layer not in view.fake_features:
             names = ", ".join(view.fake_features)
-            raise ValueError(f"{self!r}: D has no layer '{layer}', it has {names}")
+            raise RecipeError(f"{self!r}: D has no layer '{layer}', it has {names}")
         real, fake = view.real_features[layer].float(), view.fake_features[layer].float()
         return self.weight * torch.sum((real.detach().mean(0) - fake.mean(0)).square())

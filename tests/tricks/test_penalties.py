@@ -1,0 +1,195 @@
+"""Penalties: a step with one differs from the step without it by the term worked by hand.
+
+D(x) = w.x with w = (1, 1.5, 2) has the slope w everywhere: |w|^2 = 7.25. D(x) = x.A x / 2 with
+A = I has the slope x at x. Wasserstein losses, so that without a trick
+d = w.(E fake - E real) and g = -w.E fake.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+from toys import ToyNets, ToyOrigin, set_up, toy, walk
+
+from sparring.errors import RecipeError
+from sparring.losses import Wasserstein
+from sparring.schedules import Linear
+from sparring.tricks import R1, R2, FeatureMatching, GradientPenalty, Trick
+
+LR = 0.1
+W = torch.tensor([1.0, 1.5, 2.0], dtype=torch.float64)
+SIMULTANEOUS = {"loss": Wasserstein(), "updates": "simultaneous"}
+
+
+def with_and_without(*tricks: Trick, **changes):
+    changes = SIMULTANEOUS | changes
+    return walk(toy(tricks=tricks, **changes))[0], walk(toy(**changes))[0]
+
+
+def quadratic(recipe_changes=None, **data):
+    """A recipe whose D is |x|^2 / 2."""
+    return toy(nets=ToyNets(quadratic=True), **SIMULTANEOUS, **(recipe_changes or {}), **data)
+
+
+def identity(setup):
+    """Makes the quadratic D's matrix the identity: its slope at x is x."""
+    with torch.no_grad():
+        a = setup.players["D"].a
+        a.copy_(torch.eye(len(a)))
+    return setup
+
+
+@pytest.mark.parametrize("cls", [R1, R2])
+def test_the_slope_of_a_linear_d(cls):
+    on, off = with_and_without(cls(gamma=3.0))
+    assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(1.5 * 7.25, rel=1e-5)
+    assert on.stats["g_loss"] == off.stats["g_loss"]
+    # The term's gradient is gamma w.
+    assert_close(on.moved("D.w") - off.moved("D.w"), -LR * 3 * W)
+    assert_close(on.moved("G.theta"), off.moved("G.theta"))
+
+
+def test_two_penalties_add_up():
+    on, off = with_and_without(R1(gamma=3.0), R2(gamma=1.0))
+    assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(2 * 7.25, rel=1e-5)
+    assert_close(on.moved("D.w") - off.moved("D.w"), -LR * 4 * W)
+
+
+@pytest.mark.parametrize("cls", [R1, R2])
+def test_the_slope_of_a_quadratic_d_and_its_gradient(cls):
+    """The term is gamma/2 E |Ax|^2, its gradient in A the symmetric gamma/2 E (Axx' + xx'A)."""
+    nets = ToyNets(quadratic=True, shift=True)
+    on, off = with_and_without(cls(gamma=2.0), nets=nets)
+    a = on.before["D.a"]
+    if cls is R1:
+        x = on.real
+    else:
+        z = on.setup.players["G"].noise(4, on.setup.step.draws(0, "d", "z"))
+        x = z.double() + 0.5
+    ax = x @ a
+    assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(
+        ax.square().sum(1).mean().item(), rel=1e-4
+    )
+    outer = ax.T @ x / 4
+    assert_close(on.moved("D.a") - off.moved("D.a"), -LR * (outer + outer.T), rtol=1e-6, atol=1e-9)
+
+
+def test_r1_takes_the_reals_and_r2_the_fakes():
+    """With D = |x|^2 / 2, R1 = gamma/2 |real|^2 = 4.5 gamma and R2 = gamma/2 |fake|^2 = 0.125."""
+    for trick, term in ((R1(), 4.5), (R2(), 0.125), (R1(gamma=4.0), 18.0)):
+        losses = []
+        for tricks in ((trick,), ()):
+            recipe = quadratic(data=ToyOrigin(at=(3.0,)), recipe_changes={"tricks": tricks})
+            losses.append(identity(set_up(recipe)).advance(0)["d_loss"])
+        assert_close((losses[0] - losses[1]).item(), term)
+
+
+def test_every_multiplies_where_it_counts_and_skips_elsewhere():
+    path = walk(toy(tricks=(R1(gamma=2.0, every=3),), **SIMULTANEOUS), steps=5)
+    terms = []
+    for on in path:
+        w = on.before["D.w"]
+        plain = (w @ (on.before["G.theta"] - on.real.mean(0))).item()
+        terms.append((on.stats["d_loss"] - plain) / w.square().sum().item())
+    assert terms == pytest.approx([3, 0, 0, 3, 0], abs=1e-4)
+
+
+def test_every_counts_ds_own_steps():
+    """Two D steps for one of G: `every=2` falls on the first of each two, of which none is last."""
+    recipe = toy(tricks=(R1(gamma=2.0, every=2),), d_steps=2, loss=Wasserstein())
+    (on,) = walk(recipe)
+    w, theta, real = on.before["D.w"], on.before["G.theta"], on.setup.feed(0).x
+    first = w - LR * (theta - real.mean(0) + 2 * 2 * w)
+    second = first - LR * (theta - on.setup.feed(1).x.mean(0))
+    assert_close(on.after["D.w"], second)
+
+
+@pytest.mark.parametrize(("share", "rows"), [(1.0, 4), (0.5, 2), (0.25, 1), (0.01, 1), (0.6, 2)])
+def test_share_takes_the_first_rows(share, rows):
+    recipe = quadratic(recipe_changes={"tricks": (R1(gamma=2.0, share=share),)})
+    setup, plain = identity(set_up(recipe)), identity(set_up(quadratic()))
+    term = setup.advance(0)["d_loss"] - plain.advance(0)["d_loss"]
+    by_hand = setup.feed(0).x[:rows].square().sum(1).mean()
+    assert_close(term, by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_gamma_may_follow_a_schedule():
+    gamma = Linear(start=2.0, end=0.0, images=8)
+    path = walk(toy(tricks=(R1(gamma=gamma),), **SIMULTANEOUS), steps=4)
+    terms = []
+    for on in path:
+        w = on.before["D.w"]
+        plain = (w @ (on.before["G.theta"] - on.real.mean(0))).item()
+        terms.append((on.stats["d_loss"] - plain) / w.square().sum().item())
+    assert terms == pytest.approx([1.0, 0.5, 0.0, 0.0], abs=1e-5)
+
+
+def test_the_gradient_penalty_of_a_linear_d():
+    norm = 7.25**0.5
+    for trick, target in ((GradientPenalty(weight=2.0), 1.0), (GradientPenalty(target=0.0), 0.0)):
+        on, off = with_and_without(trick)
+        term = trick.weight * (norm - target) ** 2
+        assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(term, rel=1e-5)
+        slope = 2 * trick.weight * (norm - target) / norm * W
+        assert_close(on.moved("D.w") - off.moved("D.w"), -LR * slope)
+
+
+def test_the_gradient_penalty_lies_between_real_and_fake():
+    """With D = |x|^2 / 2, reals at 2 and fakes at 0 its norm is 2u, and E (2u - 1)^2 = 1/3.
+
+    The variance of (2u - 1)^2 is 1/5 - 1/9, if each pair draws its own u.
+    """
+    changes = {"tricks": (GradientPenalty(weight=1.0),), "batch": 4096, "images": 40_960}
+    terms = []
+    for tricks in (changes, changes | {"tricks": ()}):
+        setup = identity(set_up(quadratic(tricks, data=ToyOrigin(at=(2.0,)))))
+        with torch.no_grad():
+            setup.players["G"].theta.zero_()
+        terms.append(setup.advance(0)["d_loss"])
+    error = (4 / 45 / 4096) ** 0.5
+    assert_close((terms[0] - terms[1]).item(), 1 / 3, atol=4 * error, rtol=0)
+
+
+def test_a_penalty_at_no_slope_has_a_finite_gradient():
+    changes = {"tricks": (GradientPenalty(weight=1.0),)}
+    setup = set_up(toy(**SIMULTANEOUS, **changes))
+    with torch.no_grad():
+        setup.players["D"].w.zero_()
+    setup.advance(0)
+    assert torch.isfinite(setup.players["D"].w).all()
+
+
+def test_feature_matching_by_hand():
+    """The layer is x * w: weight |w * (E real - theta)|^2, and only G pays."""
+    on, off = with_and_without(FeatureMatching(weight=0.5))
+    gap = on.real.mean(0) - 0.5
+    term = 0.5 * (W * gap).square().sum()
+    assert on.stats["g_loss"] - off.stats["g_loss"] == pytest.approx(term.item(), rel=1e-5)
+    assert on.stats["d_loss"] == off.stats["d_loss"]
+    assert_close(on.moved("G.theta") - off.moved("G.theta"), LR * 2 * 0.5 * W.square() * gap)
+    assert_close(on.moved("D.w"), off.moved("D.w"))
+
+
+def test_feature_matching_of_a_named_layer():
+    assert walk(toy(tricks=(FeatureMatching(layer="layer0"),)))[0].stats == (
+        walk(toy(tricks=(FeatureMatching(),)))[0].stats
+    )
+    with pytest.raises(RecipeError, match="no layer 'layer7', it has layer0"):
+        walk(toy(tricks=(FeatureMatching(layer="layer7"),)))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: R1(gamma=-1.0),
+        lambda: R2(gamma=Linear(start=-1.0)),
+        lambda: R1(share=0.0),
+        lambda: R1(share=1.5),
+        lambda: R1(every=0),
+        lambda: GradientPenalty(weight=-1.0),
+    ],
+)
+def test_bad_fields(bad):
+    with pytest.raises(RecipeError):
+        bad()
