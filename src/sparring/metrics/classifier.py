@@ -13,6 +13,8 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,13 +53,14 @@ class DomainClassifier:
 
     @classmethod
     def of(cls, real: Real) -> DomainClassifier:
-        """The classifier of these data, from the cache or trained now (15 s on two cores).
+        """The classifier of these data, from the cache or trained now (half a minute at most).
 
         Raises DataError when there are no labelled images of at least two classes.
         """
         images, names = _labelled(real)
         path = cache_folder() / "classifiers" / f"{_key(real, images)}.safetensors"
-        net = Net(images.shape, len(names))
+        with seeded("domain classifier"):  # only to leave the global generator as it is
+            net = Net(images.shape, len(names))
         known = _load(path, net)
         if known is None:
             known = _train(real, images, net)
@@ -209,7 +212,7 @@ def _train(real: Real, images: Images, net: Net) -> dict[str, str]:
         order = torch.randperm(len(images), generator=generator("domain classifier split", key))
         out, fit = order.tensor_split([max(1, len(images) // 10)])
         tested, truth, pixels, labels = pixels[out], labels[out], pixels[fit], labels[fit]
-    with seeded("domain classifier", key), torch.enable_grad():
+    with seeded("domain classifier", key), _one_thread(), torch.enable_grad():
         _initialise(net, pixels)
         _fit(net, pixels, labels, generator("domain classifier batches", key))
     net.eval().requires_grad_(False)
@@ -218,6 +221,18 @@ def _train(real: Real, images: Images, net: Net) -> dict[str, str]:
     accuracy = (guesses == truth).double().mean().item()
     _log.info("domain classifier: %.1f %% right of %d images", 100 * accuracy, len(tested))
     return {"accuracy": repr(accuracy), "tested": str(len(tested)), "digest": weights_digest(net)}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The same weights however many cores there are; and beside other work on the same cores,
+    where threads that wait for each other took ten times as long, the same time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _initialise(net: Net, pixels: Tensor) -> None:
@@ -230,8 +245,8 @@ def _initialise(net: Net, pixels: Tensor) -> None:
 
 
 def _fit(net: Net, pixels: Tensor, labels: Tensor, rng: torch.Generator) -> None:
-    """AdamW and one cycle of the rate over five epochs, within 25,000 to 120,000 images."""
-    steps = min(max(5 * len(pixels), 25_000), 120_000) // _BATCH
+    """AdamW and one cycle of the rate over four epochs, within 25,000 to 80,000 images."""
+    steps = min(max(4 * len(pixels), 25_000), 80_000) // _BATCH
     epochs = -(-steps * _BATCH // len(pixels))
     order = torch.cat([torch.randperm(len(pixels), generator=rng) for _ in range(epochs)])
     shifts = torch.randint(3, (steps, 2), generator=rng).tolist()

@@ -92,20 +92,24 @@ def _reference(classifier: DomainClassifier, real: Real, train: Images, n: int) 
 
 
 def _look(classifier: DomainClassifier, real: Real, train: Images, n: int) -> _Reference:
-    # Folders come sorted by class, so the first n would not do.
-    order = torch.randperm(len(train), generator=generator("domain-fid reference", len(train)))
+    order = _shuffled(len(train))
     features = classifier.features(train.pixels[order[:n]])
     gaussian = Gaussian.of(features)
     # Real images in the place of the samples: others of the training split at the same n, where
-    # there are as many, and those held out, where they are enough to tell anything.
+    # there are as many, and those held out, where they are as many or enough to tell anything.
     others = {"training": train.pixels[order[n : 2 * n]]} if len(train) >= 2 * n else {}
-    if real.held_out is not None and len(real.held_out) >= 2 * WIDTH:
-        others["held_out"] = real.held_out.pixels[:n]
+    if real.held_out is not None and len(real.held_out) >= min(n, 2 * WIDTH):
+        others["held_out"] = real.held_out.pixels[_shuffled(len(real.held_out))[:n]]
     floors = {}
     for name, pixels in others.items():
         distance = frechet_distance(Gaussian.of(classifier.features(pixels)), gaussian)
         floors[name] = {"value": distance, "n": len(pixels)}
     return _Reference(gaussian, _counts(classifier, features), floors)
+
+
+def _shuffled(n: int) -> Tensor:
+    # Folders come sorted by class, so their first images would not do.
+    return torch.randperm(n, generator=generator("domain-fid reference", n))
 
 
 def _counts(classifier: DomainClassifier, features: Tensor) -> Tensor:

@@ -51,11 +51,14 @@ def optimum(
     if points.shape != (1,):
         raise DataError("D* is drawn on a line", why=f"these points have {points.shape[0]} axes")
     samples = _flat(samples)
-    x = _grid(points, samples) if x is None else x.double().cpu()
-    step = float((x[-1] - x[0]) / (len(x) - 1))
+    width = bandwidth(samples)
+    if x is None:
+        x = _grid(points, samples)
+        # A kernel narrower than the grid would fall between its places.
+        width = max(width, float(x[1] - x[0]))
+    x = x.double().cpu()
     p = points.log_density(x[:, None]).exp()
-    # A kernel narrower than the grid would fall between its places.
-    q = kde(samples, x, max(bandwidth(samples), step))
+    q = kde(samples, x, width)
     with torch.no_grad():
         d = discriminator(x[:, None].float()).detach().cpu().double().flatten()
     return Optimum(x, p, q, optimal_discriminator(p, q), d, discriminator_error(d, p, q, x))
