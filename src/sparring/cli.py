@@ -93,13 +93,20 @@ def train_command(words: Sequence[str]) -> None:
 
     data = source(args.data) if args.data else None
     name, recipe = preset(args.preset, data, Device(args.device).kind)
+    own = [*args.parts, *([Path(args.preset.rsplit(":", 1)[0])] if ":" in args.preset else [])]
     if args.preset == "auto" and not args.quiet:
         print(f"preset: {name} (chosen for this data and device)", file=sys.stderr)
     if data is not None:
         recipe = dataclasses.replace(recipe, data=data)
     recipe = _apply(args, recipe)
     run = train(
-        recipe, args.out, name=name, device=args.device, minutes=args.minutes, quiet=args.quiet
+        recipe,
+        args.out,
+        name=name,
+        device=args.device,
+        minutes=args.minutes,
+        parts=own,
+        quiet=args.quiet,
     )
     _finish(run.path, args.quiet)
 
@@ -142,7 +149,8 @@ def _add_recipe(parser: Parser) -> None:
     for field in dataclasses.fields(Recipe):
         if field.name == "data":
             continue
-        flag, help = "--" + field.name.replace("_", "-"), field.metadata["help"]
+        flag = "--" + field.name.replace("_", "-")
+        help = field.metadata["help"].replace("%", "%%")  # argparse formats it
         hint = _hint(field.name)
         if bool in (hint, *typing.get_args(hint)):
             group.add_argument(flag, action=argparse.BooleanOptionalAction, help=help)
