@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def train_command(words: Sequence[str]) -> None:
-    """Train a GAN on your images or on a named set; the last line printed is the run's folder."""
+    """Train a GAN on your images or on a named set; the last line is the run's folder."""
     parser = Parser("train", train_command.__doc__ or "")
     parser.add_argument(
         "data",
@@ -127,7 +127,6 @@ def resume_command(words: Sequence[str]) -> None:
     recipe = _apply(args, open_run(args.run).recipe)
     run = resume(
         args.run,
-        images=args.images,
         recipe=recipe,
         override=args.override,
         device=args.device,
