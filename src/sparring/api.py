@@ -27,18 +27,27 @@ def train(
     name: str = "custom",
     device: str = "auto",
     minutes: float | None = None,
+    parts: Sequence[Path] = (),
     on_tick: Tick | None = None,
     quiet: bool = True,
 ) -> Run:
     """Trains a recipe into a new run folder and writes its report.
 
     out: the folder, by default runs/NNNN-data-name. minutes: replaces the recipe's budget by the
-    number of images this machine trains in that time. on_tick: called with each row of statistics
+    number of images this machine trains in that time. parts: your own part files, of which the run
+    keeps copies. on_tick: called with each row of statistics
     (the columns of stats.jsonl). Errors are SparringErrors: RecipeError, DataError, DiskError,
     DivergedError, and Stopped after a Ctrl-C, when everything is saved.
     """
     run = _train(
-        recipe, out, name=name, device=device, minutes=minutes, on_tick=on_tick, quiet=quiet
+        recipe,
+        out,
+        name=name,
+        device=device,
+        minutes=minutes,
+        parts=parts,
+        on_tick=on_tick,
+        quiet=quiet,
     )
     write_report(run)
     return run
@@ -76,7 +85,7 @@ def resume(
 def evaluate(
     run: str | Path | Run, metrics: Sequence[Metric] | None = None, n: int | None = None
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """Scores a run's generator against its data: rows for scores.jsonl, and (metric, reason) skipped.
+    """Scores a run's generator against its data: rows of scores, (metric, reason) skipped.
 
     The rows are appended to the run's scores and its report is written anew.
     """

@@ -453,11 +453,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 def usage() -> str:
     """What `sparring --help` prints."""
     rows = [f"  {name:<10}{(f.__doc__ or '').strip()}" for name, f in COMMANDS.items()]
-    return "\n".join(
-        ["usage: sparring COMMAND ...", "", "Train generative adversarial networks.", ""]
-        + rows
-        + ["", "sparring COMMAND --help says more. sparring --version prints the version."]
-    )
+    head = "usage: sparring COMMAND ...\n\nTrain generative adversarial networks.\n"
+    tail = "\nsparring COMMAND --help says more. sparring --version prints the version."
+    return "\n".join([head, *rows, tail])
 
 
 def main(words: Sequence[str] | None = None) -> int:

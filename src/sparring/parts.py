@@ -98,7 +98,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def conform(value: Any) -> None:
-    """Fits every field of a frozen dataclass to its annotation, in place; RecipeError if one cannot."""
+    """Fits every field of a frozen dataclass to its annotation, in place, or RecipeError."""
     hints = _hints(type(value))
     for f in fields(value):
         new = fit(getattr(value, f.name), hints[f.name], f"{type(value).__name__}({f.name})")
@@ -175,7 +175,7 @@ def parse(text: str, kind: type[P]) -> P:
 
 
 def read(text: str, also: dict[str, Callable[..., Any]] | None = None) -> Any:
-    """The value of a Python expression made of parts, literals, tuples and calls named in `also`."""
+    """The value of an expression made of parts, literals, tuples and calls named in `also`."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         return _value(tree, also or {})
@@ -217,7 +217,7 @@ def call(
     also: dict[str, Callable[..., Any]] | None = None,
 ) -> Any:
     """Makes the part called `name` with the fields `given`."""
-    cls = (also or {}).get(name) or _PARTS.get(_key(name))
+    cls: Any = (also or {}).get(name) or _PARTS.get(_key(name))
     if cls is None:
         raise RecipeError(f"no part is called '{name}'{nearest(name, _PARTS)}", fix="sparring list")
     known = [f.name for f in fields(cls)] if is_dataclass(cls) else []  # pyright: ignore
@@ -247,7 +247,7 @@ def nearest(word: str, words: typing.Iterable[str], say: str = ", did you mean '
 
 
 def show(value: Any, full: bool = False) -> str:
-    """The Python expression that makes `value`; `full` writes the fields left at their default too."""
+    """The Python expression that makes `value`; `full` writes fields at their default too."""
     if isinstance(value, Part):
         inner = ", ".join(
             f"{f.name}={show(getattr(value, f.name), full)}"
@@ -299,7 +299,7 @@ def map_parts(value: T, change: Callable[[Part], Part]) -> T:
     return value
 
 
-def summary(cls: type) -> str:
+def summary(cls: object) -> str:
     """The first sentence of a part's docstring."""
     text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
     return text.split(". ")[0].rstrip(".")

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,14 @@ from sparring import __version__
 from sparring.errors import RecipeError, RunError
 from sparring.nets import Discriminator, Generator, Spec
 from sparring.recipe import Recipe, read_recipe
-from sparring.storage import append_line, disk_errors, read_lines, replace_file, tensors_to_bytes
+from sparring.storage import (
+    append_line,
+    disk_errors,
+    read_lines,
+    replace_file,
+    tensors_to_bytes,
+    to_json,
+)
 
 SCHEMA = 1
 
@@ -49,11 +56,26 @@ class Run:
         except (OSError, UnicodeDecodeError) as e:
             raise RunError("cannot read recipe.py", where=self.path, why=str(e)) from None
         except RecipeError as e:
-            raise RunError("cannot read recipe.py", where=self.path, why=str(e)) from None
+            own = sorted((self.path / "parts").glob("*.py"))
+            fix = " ".join(f"--parts {p}" for p in own)
+            raise RunError("cannot read recipe.py", where=self.path, why=str(e), fix=fix) from None
 
     def write_recipe(self, recipe: Recipe) -> None:
         replace_file(self.path / "recipe.py", f"# sparring {__version__}\n{recipe}")
         self.__dict__.pop("recipe", None)
+
+    def keep_parts(self, files: Sequence[Path]) -> None:
+        """Copies the user's own part files into parts/, with their SHA-256; they are never run."""
+        if not files:
+            return
+        with disk_errors("parts", self.path):
+            (self.path / "parts").mkdir(exist_ok=True)
+            sums = []
+            for file in files:
+                data = file.read_bytes()
+                (self.path / "parts" / file.name).write_bytes(data)
+                sums.append(f"{hashlib.sha256(data).hexdigest()}  {file.name}\n")
+            (self.path / "parts" / "sha256sums").write_text("".join(sums))
 
     def stats(self) -> list[dict[str, Any]]:
         """One row per tick."""
@@ -72,17 +94,15 @@ class Run:
         append_line(self.path / f"{table}.jsonl", row)
 
     def cut_tables(self, images: int) -> None:
-        """Drops the rows after `images`: those a crash left beyond the checkpoint one resumes from."""
+        """Drops the rows after `images`, which a crash left beyond the checkpoint resumed from."""
         for table in ("stats", "scores", "findings"):
-            rows = read_lines(self.path / f"{table}.jsonl")
-            kept = [r for r in rows if r.get("images", 0) <= images]
-            if kept != rows:
-                (self.path / f"{table}.jsonl").unlink()
-                for row in kept:
-                    self.add(table, row)
+            path = self.path / f"{table}.jsonl"
+            rows = [r for r in read_lines(path) if r.get("images", 0) <= images]
+            # Written anew in one move, without a last line that a crash cut off.
+            replace_file(path, "".join(to_json(row) + "\n" for row in rows))
 
     def save_generator(self, generator: Generator, spec: Spec, images: int) -> None:
-        """Writes the generator that samples are drawn from, with all that is needed to rebuild it."""
+        """Writes the generator that samples are drawn from, with what is needed to rebuild it."""
         metadata = {
             "shape": " ".join(map(str, spec.shape)),
             "classes": "\n".join(spec.classes),
@@ -145,9 +165,10 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[st
     OSError or ValueError where a file is missing or its hash differs from the manifest.
     """
     try:
-        hashes = json.loads((folder / "manifest.json").read_text())["sha256"]
-    except (KeyError, TypeError) as e:
-        raise ValueError("manifest.json is no manifest") from e
+        hashes = dict(json.loads((folder / "manifest.json").read_text())["sha256"])
+        _ = hashes["state.json"]
+    except (KeyError, TypeError, ValueError) as e:
+        raise ValueError("manifest.json is damaged or empty") from e
     contents = {}
     for name, sha256 in hashes.items():
         data = (folder / name).read_bytes()
@@ -197,7 +218,7 @@ def locked(run: Run) -> Iterator[None]:
     The lock goes with its process, however that ends, so none is ever left behind.
     """
     with disk_errors("the lock", run.path):
-        file = open(run.path / "lock", "a+")
+        file = open(run.path / "lock", "a+")  # noqa: SIM115
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,8 +16,10 @@ from sparring.randomness import Draws
 class Batch(Protocol):
     """What a feed gives for one step: x, real images or points, and c, their conditions or None."""
 
-    x: Tensor
-    c: Tensor | None
+    @property
+    def x(self) -> Tensor: ...
+    @property
+    def c(self) -> Tensor | None: ...
 
 
 @dataclass
@@ -38,7 +40,7 @@ Players = dict[str, nn.Module]
 
 
 class Game(Part, kind="games", abstract=True):
-    """Who plays. `generators` and `discriminators` name the players; the first G is the one kept."""
+    """Who plays. `generators` and `discriminators` name the players; the first G is kept."""
 
     @property
     def generators(self) -> tuple[str, ...]:

@@ -26,6 +26,6 @@ def fakes(model: Model, seed: int = 0) -> Fake:
 def evaluate(
     model: Model, metrics: Sequence[Metric], real: Real, n: int | None = None, seed: int = 0
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """Scores as rows (metric, value, se, protocol, detail), and (metric, reason) of those skipped."""
+    """Rows (metric, value, se, protocol, detail) and (metric, reason) of those skipped."""
     scores, skipped = score(metrics, real, fakes(model, seed), n)
     return [dataclasses.asdict(s) for s in scores], skipped

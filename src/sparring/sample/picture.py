@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from sparring.storage import disk_errors, replace_file
 
 
 def picture(image: Tensor) -> Image.Image:
-    """uint8 (C, H, W) as a picture: grey, RGB or RGBA; of any other number of channels the first."""
+    """uint8 (C, H, W) as a picture: grey, RGB or RGBA, else the first channel."""
     array = image.numpy()
     if len(array) in (3, 4):
         return Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
@@ -53,7 +54,9 @@ def save_samples(samples: Tensor, out: Path, labels: Tensor | None = None) -> No
     points = samples.dim() == 2
     if out.suffix == ".npz":
         array = samples.numpy() if points else to_uint8(samples).permute(0, 2, 3, 1).numpy()
-        arrays = {"arr_0": array} | ({} if labels is None else {"arr_1": labels.numpy()})
+        arrays: Any = {"arr_0": array}
+        if labels is not None:
+            arrays["arr_1"] = labels.numpy()
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         out.parent.mkdir(parents=True, exist_ok=True)

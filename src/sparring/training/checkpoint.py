@@ -15,6 +15,7 @@ from sparring.errors import DivergedError, RecipeError, RunError
 from sparring.recipe import Recipe, read_recipe
 from sparring.runs import SCHEMA, Run, read_checkpoint
 from sparring.storage import disk_errors, replace_folder, tensors_to_bytes, to_json, write_new
+from sparring.training.layout import laid_out_like
 from sparring.tricks import State
 
 
@@ -66,6 +67,8 @@ class Everything:
                 slots.setdefault(int(i), {})[name] = t
             groups = optim.state_dict()["param_groups"]
             optim.load_state_dict({"state": slots, "param_groups": groups})
+            for p, slot in optim.state.items():
+                slot |= {k: laid_out_like(p, t) for k, t in slot.items() if t.shape == p.shape}
         for key, t in files["tricks"].items():
             pair, trick, name = key.split("/")
             self.tricks[pair][trick][name].copy_(t)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -55,9 +55,9 @@ class Device:
 
     def place(self, net: nn.Module) -> nn.Module:
         """The network on this device; convolutions in the channels-last layout."""
-        return net.to(self.torch, memory_format=torch.channels_last)
+        return net.to(self.torch).to(memory_format=torch.channels_last)  # pyright: ignore
 
-    def autocast(self) -> AbstractContextManager[None]:
+    def autocast(self) -> AbstractContextManager[Any]:
         """Computes networks in bfloat16 where that is the precision."""
         return torch.autocast(self.kind, torch.bfloat16, enabled=self.precision == "bf16")
 

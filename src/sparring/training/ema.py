@@ -34,7 +34,9 @@ class Ema:
                 theirs.append(b)
             else:
                 a.copy_(b)
-        torch._foreach_lerp_(mine, theirs, 1 - self.decay(batch, images))
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            mine, theirs, 1 - self.decay(batch, images)
+        )
 
 
 def _tensors(net: nn.Module) -> list[torch.Tensor]:

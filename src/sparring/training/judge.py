@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from sparring.tricks import Trick, View, slopes
 
 Features = dict[str, Tensor]
+Side = Literal["real", "fake"]
+SIDES: tuple[Side, Side] = ("real", "fake")
 
 
 class Rows(NamedTuple):
     """Some rows of one side of the batch, with their conditions."""
 
-    side: Literal["real", "fake"]
+    side: Side
     x: Tensor
     c: Tensor | None
 
@@ -44,7 +46,7 @@ def ask(
     D: nn.Module,
     x: Tensor,
     c: Tensor | None,
-    autocast: Callable[[], AbstractContextManager[None]],
+    autocast: Callable[[], AbstractContextManager[Any]],
     features: bool = False,
 ) -> Answer:
     """D's logits, float32 at least, and its features if wanted."""
@@ -56,7 +58,7 @@ def ask(
 
 
 def judge(
-    view: View, active: Sequence[Trick], autocast: Callable[[], AbstractContextManager[None]]
+    view: View, active: Sequence[Trick], autocast: Callable[[], AbstractContextManager[Any]]
 ) -> None:
     """Writes into the view D's logits of real and fake, and the features and slopes tricks ask for.
 
@@ -69,7 +71,8 @@ def judge(
     share = max((getattr(t, "share", 1.0) for t in active if t.slopes), default=0.0)
     cut = n if mixes(D) else max(1, round(share * n))
     sloped, plain = [], []
-    for side, x in (("real", view.real_seen), ("fake", view.fake_seen)):
+    for side in SIDES:
+        x = view.real_seen if side == "real" else view.fake_seen
         k = cut if side in wanted else 0
         if k:
             sloped.append(Rows(side, x[:k], None if view.c is None else view.c[:k]))

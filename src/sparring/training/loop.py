@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -42,6 +43,7 @@ def train(
     name: str = "custom",
     device: str = "auto",
     minutes: float | None = None,
+    parts: Sequence[Path] = (),
     on_tick: Tick | None = None,
     on_save: Callable[[Run], None] | None = None,
     quiet: bool = False,
@@ -49,8 +51,9 @@ def train(
     """Trains a recipe into a new run folder and returns the run.
 
     `out` defaults to runs/NNNN-data-name. `minutes` replaces the recipe's budget by the number of
-    images this machine trains in that time. `on_tick` gets each row of statistics, `on_save` the
-    run after each checkpoint. Raises RecipeError, DataError, DiskError, DivergedError, Stopped.
+    images this machine trains in that time. `parts` are the user's own files, of which the run
+    keeps copies. `on_tick` gets each row of statistics, `on_save` the run after each checkpoint.
+    Raises RecipeError, DataError, DiskError, DivergedError, Stopped.
     """
     machine = Device(device)
     if minutes is not None and not minutes > 0:
@@ -63,10 +66,12 @@ def train(
     setup = Setup(recipe, material, machine)
     run = create_run(out, f"{type(recipe.data).__name__.lower()}-{name}")
     run.write_recipe(recipe)
+    run.keep_parts(parts)
     with locked(run), Terminal(run.log, recipe.images, quiet) as terminal:
         terminal.say(_opening(run, setup, material))
-        if note:
-            terminal.say(note)
+        for line in (note, *_left_out(material)):
+            if line:
+                terminal.say(line)
         setup.everything.state = {"seconds": 0.0}
         Loop(run, setup, material, terminal, on_tick, on_save).go(0)
     return run
@@ -90,7 +95,8 @@ def resume(
     run = open_run(path)
     with locked(run):
         saved = newest_checkpoint(run)
-        wanted = replace(recipe or run.recipe, images=images or (recipe or run.recipe).images)
+        wanted = recipe or run.recipe
+        wanted = wanted if images is None else replace(wanted, images=images)
         changed = [d for d in differences(saved.recipe, wanted) if d[0] != "images"]
         if changed and not override:
             text = "; ".join(f"{name} was {old}, is {new}" for name, old, new in changed)
@@ -139,6 +145,13 @@ def _opening(run: Run, setup: Setup, material: Material) -> str:
         f"{run.path}: {type(recipe.nets).__name__} on {material.real.name} ({what}), "
         f"{', '.join(sizes)}, {recipe.images:,} images on {setup.device.torch}"
     )
+
+
+def _left_out(material: Material) -> list[str]:
+    """One line for each image that could not be used, the first ten of them."""
+    found = material.left_out
+    lines = [f"left out {file}: {reason}" for file, reason in found[:10]]
+    return lines + ([f"left out {len(found) - 10} more: sparring inspect"] if found[10:] else [])
 
 
 @dataclass
@@ -229,9 +242,9 @@ class Loop:
         model, seed = self.model(images), self.setup.recipe.seed
         path = self.run.samples / f"{images:09d}"
         if model.spec.points:
-            points = model.sample(2_000, seed).numpy()
-            with open(path.with_suffix(".npy"), "wb") as f:
-                np.save(f, points)
+            buffer = io.BytesIO()
+            np.save(buffer, model.sample(2_000, seed).numpy())
+            replace_file(path.with_suffix(".npy"), buffer.getvalue())
         else:
             height, width = model.spec.shape[1:]
             n = 64 if max(height, width) <= 64 else 36

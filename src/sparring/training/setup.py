@@ -14,7 +14,7 @@ from sparring.errors import RecipeError
 from sparring.metrics import Real, default_metrics
 from sparring.nets import Spec
 from sparring.parts import show
-from sparring.randomness import seeded
+from sparring.randomness import mix, seeded
 from sparring.recipe import Recipe, fill_schedules
 from sparring.training.checkpoint import Everything
 from sparring.training.device import Device, Precision
@@ -31,6 +31,7 @@ class Material:
     real: Real
     spec: Spec
     digest: str
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
@@ -60,7 +61,8 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
         checkpoint_every=recipe.checkpoint_every or 2 * every,
     )
     classes = train.classes if isinstance(train, Images) else ()
-    material = Material(train, real, Spec(train.shape, classes), data.digest)
+    left_out = data.left_out if isinstance(data, Images) else ()
+    material = Material(train, real, Spec(train.shape, classes), data.digest, left_out)
     return fill_schedules(recipe), material
 
 
@@ -117,8 +119,6 @@ class Setup:
 
     def _foreign_seed(self, number: int) -> int:
         """The global generator's seed for modules with randomness of their own, such as dropout."""
-        from sparring.randomness import mix
-
         return mix(self.recipe.seed, "global", number, self.device.rank)
 
 
@@ -129,7 +129,7 @@ def measure(
     before, device.precision = device.precision, precision
     try:
         setup = Setup(replace(recipe, precision=precision), material, device)
-        number, warm = 0, 3
+        number, warm, start = 0, 3, 0.0
         while True:
             if number == warm:
                 _wait(device)

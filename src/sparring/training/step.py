@@ -17,6 +17,7 @@ from sparring.recipe import Recipe
 from sparring.training.device import Device
 from sparring.training.feed import Batch
 from sparring.training.judge import ask, judge, precise
+from sparring.training.layout import laid_out_like
 from sparring.tricks import State, View
 
 
@@ -48,15 +49,18 @@ class Step:
     def __call__(self, step: int, feed: Callable[[int], Batch]) -> dict[str, Tensor]:
         """Step number `step`, from 0; its statistics, still on the device."""
         recipe, simultaneous = self.recipe, self.recipe.updates == "simultaneous"
-        for turn in range(step * recipe.d_steps, (step + 1) * recipe.d_steps):
-            last = turn == (step + 1) * recipe.d_steps - 1
-            batch = feed(turn)
-            pairs = self.deal(batch, turn, "d", grad=last and recipe.share_fakes)
-            d_views = self.views("d", pairs, turn)
-            d_loss = torch.stack([self.d_loss(v.D, v, turn) for v in d_views]).sum()
-            d_gradients = self.gradients("d", d_loss)
-            if not (last and simultaneous):
-                self.update("d", d_gradients, d_views)
+        *early, last = range(step * recipe.d_steps, (step + 1) * recipe.d_steps)
+        for turn in early:
+            views = self.views("d", self.deal(feed(turn), turn, "d", grad=False), turn)
+            self.update("d", self.gradients("d", self.d_total(views, turn)), views)
+
+        batch = feed(last)
+        pairs = self.deal(batch, last, "d", grad=recipe.share_fakes)
+        d_views = self.views("d", pairs, last)
+        d_loss = self.d_total(d_views, last)
+        d_gradients = self.gradients("d", d_loss)
+        if not simultaneous:
+            self.update("d", d_gradients, d_views)
 
         if not recipe.share_fakes:
             pairs = self.deal(batch, step, "g", grad=True)
@@ -71,6 +75,10 @@ class Step:
         return self.report(losses, gradients, d_views + g_views)
 
     # ------------------------------------------------------------------------- the two objectives
+
+    def d_total(self, views: list[View], turn: int) -> Tensor:
+        """The objectives of all discriminators, added up."""
+        return torch.stack([self.d_loss(v.D, v, turn) for v in views]).sum()
 
     def d_loss(self, D: nn.Module, view: View, turn: int) -> Tensor:
         """D's objective as a function of D, and what it saw written into `view`."""
@@ -176,7 +184,7 @@ class Step:
     def update(self, side: str, gradients: Sequence[Tensor | None], views: list[View]) -> None:
         """The optimiser's step, then the tricks' `after_step`."""
         for p, g in zip(self.params[side], gradients, strict=True):
-            p.grad = g
+            p.grad = g if g is None else laid_out_like(p, g)
         self.optims[side].step()
         for view in views:
             for key, trick in self.tricks:

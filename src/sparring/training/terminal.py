@@ -1,4 +1,4 @@
-"""What a training run says: a live line on a terminal, plain lines elsewhere, all of it in a log."""
+"""What a run says: a live line on a terminal, plain lines elsewhere, all of it in a log."""
 
 from __future__ import annotations
 
