@@ -66,7 +66,7 @@ def main() -> None:
         print(row["seed"], row["scores"], "D", row["d"], "D*", row["d_star"], row["d_error"])
     for name in rows[0]["scores"]:
         values = [row["scores"][name] for row in rows]
-        print(f"{name}: mean {statistics.mean(values):.4g}, worst {min(values):.4g}..{max(values):.4g}")
+        print(f"{name}: mean {statistics.mean(values):.4g}, {min(values):.4g}..{max(values):.4g}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import sys
 import textwrap
 import traceback
@@ -458,6 +459,13 @@ def usage() -> str:
     return "\n".join([head, *rows, tail])
 
 
+def _speak(quiet: bool) -> None:
+    """What the package logs, such as a classifier being trained, goes to standard error."""
+    logger = logging.getLogger("sparring")
+    logger.handlers = [logging.StreamHandler()]
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Runs a command; its exit code (docs/design.md lists them)."""
     words = list(sys.argv[1:] if words is None else words)
@@ -468,6 +476,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"sparring {__version__}")
         return 0
     try:
+        _speak("--quiet" in words)
         if words[0] not in COMMANDS:
             hint = nearest(words[0], COMMANDS)
             raise RecipeError(f"no command is called '{words[0]}'{hint}", fix="sparring --help")
