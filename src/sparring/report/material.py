@@ -1,0 +1,175 @@
+"""What a report is made of: a run, and everything in it that is opened only when asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparring.data import Images, Points, split, take
+from sparring.errors import RunError
+from sparring.nets import Discriminator
+from sparring.parts import show
+from sparring.randomness import generator
+from sparring.recipe import Recipe
+from sparring.runs import Run
+from sparring.sample import Model, load
+
+
+class Material:
+    """A run and what belongs to it. Everything raises RunError, DataError or OSError if missing.
+
+    train: the training split, where the caller has opened it already.
+    """
+
+    def __init__(self, run: Run, train: Images | Points | None = None) -> None:
+        self.run, self.given = run, train
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.run.recipe
+
+    @cached_property
+    def stats(self) -> list[dict[str, Any]]:
+        """The rows of statistics, by images."""
+        return _ordered(self.run.stats())
+
+    @cached_property
+    def scores(self) -> list[dict[str, Any]]:
+        """The rows of scores, by images; of two of one metric at one place the later."""
+        kept = {(r.get("images"), r.get("metric")): r for r in self.run.scores() if r.get("metric")}
+        return _ordered(list(kept.values()))
+
+    @cached_property
+    def model(self) -> Model:
+        return load(self.run)
+
+    @cached_property
+    def discriminator(self) -> Discriminator:
+        return self.run.load_discriminator()
+
+    @cached_property
+    def train(self) -> Images | Points:
+        """The training split, opened as training opened it."""
+        if self.given is not None:
+            return self.given
+        data = self.recipe.data.open(self.recipe.size)
+        if isinstance(data, Points):
+            return data
+        return take(data, split(len(data), self.recipe.held_out)[0])
+
+    @property
+    def points(self) -> Points:
+        """The data where they are points."""
+        if not isinstance(self.train, Points):
+            raise RunError("these data are images, not points", where=self.run.path)
+        return self.train
+
+    @cached_property
+    def images(self) -> int:
+        """Real images that D has seen."""
+        last = self.stats[-1]["images"] if self.stats else 0
+        return int(max(last, *(images for images, _ in self.sample_files), 0))
+
+    @property
+    def state(self) -> str:
+        """How far the run is."""
+        if not self.stats and not self.sample_files:
+            return "not started"
+        losses = [self.stats[-1].get(k, 0.0) for k in ("d_loss", "g_loss")] if self.stats else []
+        if any(v is None or not math.isfinite(v) for v in losses):
+            return f"diverged at {self.images:,} images"
+        if self.images >= self.recipe.images:
+            return "finished"
+        return f"at {self.images / self.recipe.images:.0%} of the budget"
+
+    @cached_property
+    def sample_files(self) -> list[tuple[int, Path]]:
+        """(images, file) of the samples taken on the way."""
+        files = [*self.run.samples.glob("*.png"), *self.run.samples.glob("*.npy")]
+        found = [(int(f.stem), f) for f in files if re.fullmatch(r"\d+", f.stem)]
+        return sorted(found)
+
+    def clouds(self, dimensions: int, most: int) -> list[tuple[int, NDArray[np.float64]]]:
+        """(images, points (n, d)) over time, at most `most` of them; a damaged file is left out."""
+        found = []
+        for images, file in evenly([f for f in self.sample_files if f[1].suffix == ".npy"], most):
+            try:
+                points = np.load(file, allow_pickle=False)
+            except (OSError, ValueError, EOFError):
+                continue
+            if points.ndim == 2 and points.shape[1] == dimensions:
+                found.append((images, points[np.isfinite(points).all(1)].astype(float)))
+        return found
+
+    def logits(self, x: Tensor, slopes: bool = False) -> Tensor:
+        """D's logits of x (n, d), (n,); with `slopes` their gradient at x, (n, d).
+
+        Of several logits for one x the mean. D is asked in one batch.
+        """
+        x = x.float().requires_grad_(slopes)
+        with torch.set_grad_enabled(slopes):
+            logits = self.discriminator(x)
+            assert isinstance(logits, Tensor)
+            if len(logits) != len(x):
+                raise RunError("this D judges several points at once, which cannot be drawn")
+            flat = logits.flatten(1).mean(1) if logits.dim() > 1 else logits
+            return torch.autograd.grad(flat.sum(), x)[0] if slopes else flat.float()
+
+    @cached_property
+    def fakes(self) -> Tensor:
+        """10,000 generated points, (10000, d)."""
+        return self.model.sample(10_000, self.recipe.seed)
+
+    @cached_property
+    def reals(self) -> Tensor:
+        """10,000 real points, (10000, d)."""
+        return self.points.sample(10_000, generator("report", "real", self.recipe.seed))
+
+    def trained_with(self) -> dict[str, str]:
+        """Versions and device that the run itself tells of."""
+        told = {}
+        header = re.match(r"# sparring (\S+)", _read(self.run.path / "recipe.py"))
+        if header:
+            told["sparring"] = header[1]
+        for folder in self.run.saved()[:1]:
+            try:
+                state = json.loads(_read(folder / "state.json") or "{}")
+            except json.JSONDecodeError:
+                continue
+            told |= {k: str(state[k]) for k in ("sparring", "torch") if state.get(k)}
+        device = re.search(r" images on (\S+)$", _read(self.run.log), re.M)
+        if device:
+            told["device"] = device[1]
+        return told
+
+    def subject(self) -> str:
+        """What trained on what, in words."""
+        recipe = self.recipe
+        words = f"{show(recipe.nets)} on {show(recipe.data)}"
+        return f"{words} to {show(recipe.to)}" if recipe.to else words
+
+
+def evenly(items: list[Any], most: int) -> list[Any]:
+    """At most `most` of the items, evenly spread, the first and the last among them."""
+    if len(items) <= most:
+        return items
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = [r for r in rows if isinstance(r, dict) and isinstance(r.get("images"), (int, float))]
+    return sorted(kept, key=lambda r: r["images"])
+
+
+def _read(path: Path) -> str:
+    """A file's text, empty where there is none."""
+    return path.read_text(errors="replace") if path.is_file() else ""

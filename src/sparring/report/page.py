@@ -1,0 +1,107 @@
+"""The report: one HTML file that needs nothing else, assembled from the sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from sparring.data import Images, Points
+from sparring.errors import DataError, RunError
+from sparring.report import gallery, overview, progress, toys
+from sparring.report.markup import paragraph, text
+from sparring.report.material import Material
+from sparring.runs import Run
+from sparring.storage import disk_errors, replace_file
+
+Section = tuple[str, str, Callable[[Material], str]]
+
+# Nothing may be fetched: the page holds all it shows.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def write_report(
+    run: Run, out: Path | None = None, *, train: Images | Points | None = None
+) -> Path:
+    """Writes the report of a run to `out`, by default RUN/report.html; the path written.
+
+    train: the training split, for a caller that has it open; else it is opened from the recipe. A
+    section whose files are missing says so. Raises DiskError.
+    """
+    path = run.report if out is None else Path(out)
+    content = page(Material(run, train))
+    with disk_errors("the report", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content)
+    return path
+
+
+def page(m: Material) -> str:
+    """The whole HTML text."""
+    made = [(key, title, _attempt(build, m)) for key, title, build in sections(m)]
+    made = [section for section in made if section[2]]
+    links = "".join(f'<a href="#{key}">{text(title)}</a>' for key, title, _ in made)
+    body = "".join(
+        f'<section id="{key}"><h2>{text(title)}</h2>{content}</section>'
+        for key, title, content in made
+    )
+    here = files("sparring.report")
+    style, script = ((here / name).read_text() for name in ("page.css", "page.js"))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{text(m.run.name)} · sparring</title><style>{style}</style></head>"
+        f"<body><header>{overview.head(m)}<nav>{links}</nav></header><main>{body}</main>"
+        f"<footer>Written by sparring.</footer><script>{script}</script></body></html>\n"
+    )
+
+
+def sections(m: Material) -> list[Section]:
+    """Key, title and builder of the sections of a run, in their order."""
+    return [
+        ("findings", "Findings", overview.findings),
+        *_made(m),
+        ("scores", "Scores", progress.scores),
+        ("curves", "Curves", progress.curves),
+        ("recipe", "Recipe", overview.recipe),
+        ("versions", "Versions", overview.versions),
+        ("papers", "Papers to cite", overview.papers),
+    ]
+
+
+def _made(m: Material) -> list[Section]:
+    """The sections on what the run makes: images, or points on a line or in the plane."""
+    try:
+        shape = m.model.spec.shape
+    except RunError:
+        # No generator yet: what was sampled on the way can still be seen.
+        suffixes = {file.suffix for _, file in m.sample_files}
+        over_time = toys.samples if suffixes == {".npy"} else gallery.samples
+        return [("samples", "Samples over time", over_time)]
+    if len(shape) > 1:
+        return [
+            ("samples", "Samples over time", gallery.samples),
+            ("beside", "Real beside generated", gallery.beside),
+            ("morph", "Morph", gallery.walk),
+        ]
+    if shape == (1,):
+        return [
+            ("line", "Real against generated, and D", toys.line),
+            ("samples", "Samples over time", toys.samples),
+        ]
+    if shape == (2,):
+        return [
+            ("plane", "D over the plane", toys.plane),
+            ("samples", "Samples over time", toys.samples),
+        ]
+    return []
+
+
+def _attempt(build: Callable[[Material], str], m: Material) -> str:
+    """A section, or the line that says why there is none: files may be missing or damaged."""
+    try:
+        return build(m)
+    except (RunError, DataError, OSError) as e:
+        return paragraph(f"Not shown: {e}", "missing")

@@ -1,0 +1,83 @@
+"""Pictures small enough to live inside a page."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sparring.data import Images
+from sparring.randomness import generator
+from sparring.report.markup import image
+from sparring.sample import Model, grid
+from sparring.sample.morph import walk
+
+
+def embed(picture: Image.Image, budget: int, alt: str, more: str = "") -> str:
+    """A picture as HTML in about `budget` bytes: PNG where that fits, else WebP."""
+    data, kind = _png(picture), "png"
+    if len(data) > budget:
+        data, kind = _within([picture], budget), "webp"
+    return image(data, kind, alt, picture.width, picture.height, more)
+
+
+def embed_file(file: Path, budget: int, alt: str, more: str = "") -> str:
+    """The same for a PNG file, which is taken as it is where it fits. OSError if it is damaged."""
+    data = file.read_bytes()
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.load()
+        if len(data) <= budget:
+            return image(data, "png", alt, picture.width, picture.height, more)
+        return image(_within([picture], budget), "webp", alt, picture.width, picture.height, more)
+
+
+def reals(train: Images, n: int, seed: int) -> Tensor:
+    """n images drawn from the training split, uint8 (n, C, H, W)."""
+    order = torch.randperm(len(train), generator=generator("report", "reals", seed))
+    return train.pixels[order[:n]].cpu()
+
+
+def how_many(shape: tuple[int, ...]) -> int:
+    """Images in a grid: as many as training draws."""
+    return 64 if max(shape[1:]) <= 64 else 36
+
+
+def morph(model: Model, budget: int, seed: int) -> tuple[bytes, Image.Image]:
+    """An animated WebP of closed walks through latent space, and its first frame."""
+    side = max(model.spec.shape[1:])
+    tracks = 12 if side <= 64 else 6 if side <= 128 else 3
+    steps = walk(model, stops=4, frames=8, tracks=tracks, seed=seed)
+    columns = math.ceil(tracks / 2) if side <= 64 else tracks // (1 if side > 128 else 2)
+    frames = [grid(step, columns=columns) for step in steps]
+    return _within(frames, budget), frames[0]
+
+
+def _within(frames: list[Image.Image], budget: int) -> bytes:
+    """The frames as WebP of at most `budget` bytes, coarser and then smaller until they fit."""
+    scale = min(1.0, 1000 / max(frames[0].size))
+    while True:
+        width, height = (max(1, round(side * scale)) for side in frames[0].size)
+        sized = [f.resize((width, height), Image.Resampling.BOX) for f in frames]
+        for quality in (80, 55):
+            data = _webp(sized, quality)
+            if len(data) <= budget or max(width, height) <= 64:
+                return data
+        scale *= 0.7
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _webp(frames: list[Image.Image], quality: int) -> bytes:
+    buffer = io.BytesIO()
+    ready = [f if f.mode in ("RGB", "RGBA") else f.convert("RGB") for f in frames]
+    more = {"save_all": True, "append_images": ready[1:], "duration": 110, "loop": 0}
+    ready[0].save(buffer, "WEBP", quality=quality, method=4, **(more if len(ready) > 1 else {}))
+    return buffer.getvalue()
