@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -92,6 +93,14 @@ class Run:
     def add(self, table: str, row: dict[str, Any]) -> None:
         """Appends a row to stats, scores or findings."""
         append_line(self.path / f"{table}.jsonl", row)
+
+    def sweep(self) -> None:
+        """Removes what a process that was killed while it wrote has left behind."""
+        for left in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
     def cut_tables(self, images: int) -> None:
         """Drops the rows after `images`, which a crash left beyond the checkpoint resumed from."""

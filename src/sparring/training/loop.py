@@ -118,6 +118,7 @@ def resume(
                 terminal.say(f"warning: checkpoint {line}; an older one is used")
             if saved.state["data"] != material.digest:
                 terminal.say("warning: the data have changed since this run began")
+            run.sweep()
             run.write_recipe(wanted)
             run.cut_tables(saved.state["images"])
             terminal.say(f"resuming {run.path} at {saved.state['images']:,} images")

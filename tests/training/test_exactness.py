@@ -1,0 +1,208 @@
+"""A run that was stopped and resumed is, bit for bit, the run that was not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.testing import assert_close
+from toys import Pictures
+
+from sparring.data import Npz
+from sparring.losses import NonSaturating, RelativisticPaired
+from sparring.nets import DCGAN, MLP, Fast
+from sparring.optim import SGD, Adam, AdamW, RMSprop
+from sparring.presets import PRESETS
+from sparring.recipe import Recipe
+from sparring.runs import Run, read_checkpoint
+from sparring.schedules import Cosine, FlatThenLinear, Linear
+from sparring.training import Stopped, resume, train
+from sparring.tricks import (
+    R1,
+    R2,
+    FeatureMatching,
+    GradientPenalty,
+    HistoricalAveraging,
+    InstanceNoise,
+    Replay,
+    WeightClipping,
+)
+
+NETS = {
+    MLP: MLP(g_widths=(12, 12), d_widths=(12, 12), latent=5),
+    DCGAN: DCGAN(width=4, latent=5),
+    Fast: Fast(g_width=8, d_width=8, latent=5),
+}
+EVERY_TRICK = (
+    R1(gamma=Linear(start=1.0, end=0.1), share=0.5, every=2),
+    R2(gamma=0.5, every=3),
+    GradientPenalty(weight=0.1, every=4),
+    FeatureMatching(weight=0.1),
+    InstanceNoise(),
+    HistoricalAveraging(),
+    Replay(size=24),
+    WeightClipping(limit=0.5),
+)
+LABELS = NonSaturating(real=(0.8, 1.0), fake=0.1)
+MORE = {
+    "every trick, DCGAN": Recipe(
+        nets=NETS[DCGAN],
+        loss=LABELS,
+        tricks=EVERY_TRICK,
+        d_steps=2,
+        flip=True,
+        g_optim=AdamW(schedule=Cosine()),
+        d_optim=RMSprop(schedule=FlatThenLinear()),
+    ),
+    "every trick, Fast": Recipe(
+        nets=NETS[Fast],
+        loss=RelativisticPaired(),
+        tricks=EVERY_TRICK,
+        share_fakes=True,
+        d_optim=SGD(lr=0.01, momentum=0.9),
+    ),
+    "every trick, MLP, simultaneous": Recipe(
+        nets=replace(NETS[MLP], batchnorm=True),
+        loss=LABELS,
+        tricks=EVERY_TRICK,
+        updates="simultaneous",
+    ),
+    "bf16": Recipe(nets=NETS[Fast], tricks=(R1(),), precision="bf16", g_optim=Adam(lr=1e-3)),
+}
+
+
+def tiny(name: str, folder) -> Recipe:
+    """A preset cut to 20 steps of 8 images of 16 x 16 pixels, with small networks."""
+    recipe = MORE[name] if name in MORE else PRESETS[name]()
+    if name != "mixture1d":
+        pictures = Pictures.write(folder / "data.npz", (30, 16, 16, 1))
+        recipe = replace(recipe, data=Npz(path=pictures.path), held_out=4)
+    return replace(
+        recipe,
+        nets=recipe.nets if name in MORE else NETS[type(recipe.nets)],
+        precision="fp32" if recipe.precision == "auto" else recipe.precision,
+        batch=8,
+        images=20 * 8 * recipe.d_steps,
+        sample_every=10**6,
+        checkpoint_every=10**6,
+        metrics=(),
+        ema=40,
+    )
+
+
+def stop_at(steps: int, recipe: Recipe):
+    """Sends this process a SIGINT one step before, so that the run ends after `steps`."""
+
+    def tick(row):
+        if row["images"] == (steps - 1) * recipe.images_per_step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return tick
+
+
+def contents(run: Run) -> dict[str, dict[str, torch.Tensor]]:
+    """All tensors of the newest checkpoint."""
+    return read_checkpoint(run.saved()[0])[0]
+
+
+def numbers(run: Run) -> list[dict[str, float]]:
+    """The statistics, without what a clock or the machine decides."""
+    drop = ("seconds", "img_per_s", "memory")
+    return [{k: v for k, v in row.items() if k not in drop} for row in run.stats()]
+
+
+def assert_same(one: Run, other: Run) -> None:
+    a, b = contents(one), contents(other)
+    assert a.keys() == b.keys()
+    for file, tensors in a.items():
+        assert tensors.keys() == b[file].keys()
+        for name, t in tensors.items():
+            assert torch.equal(t, b[file][name]), f"{file}: {name}"
+    assert numbers(one) == numbers(other)
+    # The tensors: safetensors writes its metadata in no fixed order.
+    assert_close(load_file(one.weights), load_file(other.weights), rtol=0, atol=0)
+    files = [sorted(p.name for p in run.samples.iterdir()) for run in (one, other)]
+    assert files[0] == files[1]
+    for name in files[0]:
+        assert (one.samples / name).read_bytes() == (other.samples / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", [*PRESETS, *MORE])
+def test_stopped_and_resumed_equals_undisturbed(name, tmp_path):
+    recipe = tiny(name, tmp_path)
+    whole = train(recipe, tmp_path / "whole", device="cpu", quiet=True)
+    assert len(whole.stats()) == 20
+    with pytest.raises(Stopped) as stopped:
+        train(recipe, tmp_path / "cut", device="cpu", quiet=True, on_tick=stop_at(10, recipe))
+    half = 10 * recipe.images_per_step
+    assert stopped.value.exit_code == 75
+    assert f"stopped after {half:,} images, all saved" in str(stopped.value)
+    assert f"sparring resume {tmp_path / 'cut'}" in str(stopped.value)
+    cut = Run(tmp_path / "cut")
+    assert cut.saved()[0].name == f"{half:09d}"
+    assert len(cut.stats()) == 10
+    done = contents(whole)["G"]
+    assert not any(torch.equal(t, done[k]) for k, t in contents(cut)["G"].items() if t.dim() > 1)
+    torch.manual_seed(12345)  # nothing may hang on the global generator
+    resume(cut.path, device="cpu", quiet=True)
+    assert_same(whole, cut)
+
+
+@pytest.mark.parametrize("name", ["every trick, DCGAN", "mixture1d"])
+def test_stopping_twice_changes_nothing_either(name, tmp_path):
+    recipe = tiny(name, tmp_path)
+    whole = train(recipe, tmp_path / "whole", device="cpu", quiet=True)
+    with pytest.raises(Stopped):
+        train(recipe, tmp_path / "cut", device="cpu", quiet=True, on_tick=stop_at(3, recipe))
+    for steps in (7, 19):
+        with pytest.raises(Stopped):
+            resume(tmp_path / "cut", device="cpu", quiet=True, on_tick=stop_at(steps, recipe))
+    assert_same(whole, resume(tmp_path / "cut", device="cpu", quiet=True))
+
+
+@pytest.mark.parametrize("name", ["every trick, DCGAN", "gan"])
+def test_a_seed_repeats_and_another_does_not(name, tmp_path):
+    recipe = tiny(name, tmp_path)
+    one, same, other = (
+        train(replace(recipe, seed=seed), tmp_path / out, device="cpu", quiet=True)
+        for seed, out in ((3, "one"), (3, "same"), (4, "other"))
+    )
+    assert_same(one, same)
+    a, b = contents(one)["G"], contents(other)["G"]
+    assert not any(torch.equal(t, b[k]) for k, t in a.items() if k.endswith("0.weight"))
+
+
+def test_the_tricks_states_are_in_the_checkpoint(tmp_path):
+    recipe = tiny("every trick, MLP, simultaneous", tmp_path)
+    run = train(recipe, tmp_path / "run", device="cpu", quiet=True)
+    tricks = contents(run)["tricks"]
+    assert int(tricks["D/Replay6/filled"]) == 24
+    assert int(tricks["D/HistoricalAveraging5/d_count"]) == 21
+    assert tricks["D/Replay6/pool"].abs().sum() > 0
+
+
+def test_extending_a_finished_run_goes_on(tmp_path):
+    """Ten steps, then ten more: the same as twenty, since no schedule spans the budget."""
+    recipe = tiny("gan", tmp_path)
+    whole = train(recipe, tmp_path / "whole", device="cpu", quiet=True)
+    run = train(replace(recipe, images=80), tmp_path / "run", device="cpu", quiet=True)
+    resume(run.path, images=160, device="cpu", quiet=True)
+    assert Run(run.path).recipe.images == 160
+    assert_close(contents(run), contents(whole), rtol=0, atol=0)
+
+
+def test_the_manifest_names_every_file_with_its_hash(tmp_path):
+    run = train(tiny("mixture1d", tmp_path), tmp_path / "run", device="cpu", quiet=True)
+    folder = run.saved()[0]
+    hashes = json.loads((folder / "manifest.json").read_text())["sha256"]
+    files = {p.name for p in folder.iterdir()}
+    assert files == {*hashes, "manifest.json"}
+    assert {"G.safetensors", "D.safetensors", "ema_G.safetensors", "state.json"} <= files
+    for name, digest in hashes.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
