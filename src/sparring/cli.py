@@ -213,10 +213,6 @@ def _value(given: Any, name: str) -> Any:
     if kind is not None and _many(hint):
         words = [] if [w.lower() for w in given] == ["none"] else given
         return tuple(parse(w, kind) for w in words)
-    if name == "to":
-        from sparring.data import source
-
-        return source(given)
     if kind is not None:
         return parse(given, kind)
     if name == "size":
@@ -358,7 +354,7 @@ def report_command(words: Sequence[str]) -> None:
     print(write_report(open_run(args.run), args.out))
 
 
-# ------------------------------------------------------------------------------------- what there is
+# ------------------------------------------------------------------------------------ what there is
 
 
 def inspect_command(words: Sequence[str]) -> None:

@@ -219,7 +219,8 @@ def call(
     """Makes the part called `name` with the fields `given`."""
     cls: Any = (also or {}).get(name) or _PARTS.get(_key(name))
     if cls is None:
-        raise RecipeError(f"no part is called '{name}'{nearest(name, _PARTS)}", fix="sparring list")
+        names = [part.__name__ for part in _PARTS.values()]
+        raise RecipeError(f"no part is called '{name}'{nearest(name, names)}", fix="sparring list")
     known = [f.name for f in fields(cls)] if is_dataclass(cls) else []  # pyright: ignore
     for n, (field, _) in enumerate(given):
         if field in [name for name, _ in given[:n]]:
@@ -239,8 +240,7 @@ def nearest(word: str, words: typing.Iterable[str], say: str = ", did you mean '
     found = difflib.get_close_matches(_key(word), by_key, n=1, cutoff=0.5)
     if not found:
         return ""
-    right = by_key[found[0]]
-    return say.format(_PARTS[right].__name__ if right in _PARTS else right)
+    return say.format(by_key[found[0]])
 
 
 # ---------------------------------------------------------------------------------- value -> text

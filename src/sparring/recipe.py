@@ -31,7 +31,6 @@ class Recipe:
     """
 
     data: Source = line(Fashion(), "where real images or points come from")
-    to: Source | None = line(None, "the second set, for translation between two")
     size: tuple[int, int] | None = line(None, "height and width of the images: 64 or 48x36")
     flip: bool | None = line(None, "mirror real images at random; None follows the data")
     held_out: int | None = line(None, "images kept from training; 0 none, None 5 % (at least 64)")

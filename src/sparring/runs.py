@@ -142,6 +142,7 @@ class Run:
 
     def load_generator(self) -> tuple[Generator, Spec, int]:
         """The generator in eval mode on the CPU, its spec, and the images it was trained on."""
+        recipe = self.recipe
         if not self.weights.exists():
             raise RunError(
                 "no generator.safetensors",
@@ -156,7 +157,6 @@ class Run:
             shape = tuple(int(n) for n in about["shape"].split())
             classes = tuple(c for c in about["classes"].split("\n") if c)
             spec = Spec(shape, classes)
-            recipe = self.recipe
             players = recipe.game.build(recipe.nets, spec)
             generator = cast(Generator, players[recipe.game.generators[0]])
             generator.load_state_dict(tensors)

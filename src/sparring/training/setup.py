@@ -71,6 +71,7 @@ class Setup:
 
     def __init__(self, recipe: Recipe, material: Material, device: Device) -> None:
         self.recipe, self.device, self.spec = recipe, device, material.spec
+        torch.use_deterministic_algorithms(recipe.deterministic)
         if recipe.batch % device.world:
             raise RecipeError(f"{device.world} processes cannot share a batch of {recipe.batch}")
         with seeded(recipe.seed, "weights"):

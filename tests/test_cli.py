@@ -1,0 +1,344 @@
+"""The command line: what it prints where, its exit codes, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparring.cli import main
+from sparring.runs import Run, locked
+
+TINY = ["--images", "256", "--batch", "32", "--precision", "fp32"]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the ring."""
+    out = tmp_path_factory.mktemp("runs") / "ring"
+    assert main(["train", "ring", *TINY, "--out", str(out), "--quiet"]) == 0
+    return out
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of small colour images of different sizes."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        pixels = rng.integers(0, 256, (36 + i % 5, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def fails(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
+    """The one line that a failing command prints; nothing on standard output."""
+    capsys.readouterr()
+    assert main(list(words)) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [row for row in err.splitlines() if not row.startswith("preset:")]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+# ------------------------------------------------------------------------------------ what works
+
+
+def test_help_does_not_import_torch() -> None:
+    code = (
+        "import sys; from sparring.cli import main; main(['--help']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert "train" in done.stdout
+
+
+def test_version_and_module() -> None:
+    command = [sys.executable, "-m", "sparring", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("sparring 0.")
+
+
+def test_train_prints_the_folder_last_and_keeps_the_contract(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(photos), *TINY, "--size", "32", "--preset", "fast", "--keep", "1"]
+    assert main(words) == 0
+    out, _ = capsys.readouterr()
+    run = Path(out.splitlines()[-1])
+    assert run == Path("runs/0001-folder-fast")
+    names = {p.name for p in run.iterdir()}
+    assert names >= {
+        *("recipe.py", "stats.jsonl", "scores.jsonl", "findings.jsonl", "train.log", "samples"),
+        *("checkpoints", "generator.safetensors", "report.html"),
+    }
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["000000256"]
+    assert (run / "samples/000000000.png").exists()
+    assert (run / "samples/000000256.png").exists()
+    rows = [json.loads(r) for r in (run / "stats.jsonl").read_text().splitlines()]
+    assert rows[-1]["images"] == 256
+    assert set(rows[-1]) >= {
+        *("images", "seconds", "d_loss", "g_loss", "d_acc_real", "d_acc_fake", "d_grad_norm"),
+        *("g_grad_norm", "img_per_s", "memory"),
+    }
+
+
+def test_recipe_file_is_the_command(ring: Path) -> None:
+    recipe = Run(ring).recipe
+    assert recipe.images == 256
+    assert recipe.batch == 32
+    assert recipe.metrics
+
+
+def test_flags_override_the_preset(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "ring", *TINY, "--out", str(out), "--loss", "least-squares", "--quiet"]
+    words += ["--tricks", "R1(gamma=2, every=2)", "instance-noise", "--g-lr", "1e-3"]
+    words += ["--updates", "simultaneous", "--d-steps", "2", "--no-share-fakes", "--ema", "0"]
+    assert main(words) == 0
+    recipe = Run(out).recipe
+    assert repr(recipe.loss) == "LeastSquares()"
+    assert repr(recipe.tricks[0]) == "R1(every=2, gamma=2.0)"
+    assert recipe.g_optim.lr == 1e-3
+    assert recipe.d_optim.lr == 2e-4
+    assert (recipe.updates, recipe.d_steps, recipe.ema) == ("simultaneous", 2, 0)
+
+
+def test_tricks_none_empties(tmp_path: Path) -> None:
+    words = ["train", *TINY, "--preset", "fast", "--tricks", "none", "--images", "64"]
+    words += ["--metrics", "none", "--out", str(tmp_path / "run"), "--quiet"]
+    assert main(words) == 0
+    assert Run(tmp_path / "run").recipe.tricks == ()
+
+
+def test_sample_npz_depends_on_seed_and_index_only(ring: Path, tmp_path: Path) -> None:
+    for n, name in ((5, "a"), (100, "b")):
+        assert main(["sample", str(ring), "--n", str(n), "--out", f"{name}.npz"]) == 0
+    a, b = (np.load(f"{name}.npz")["arr_0"] for name in "ab")
+    assert a.shape == (5, 2)
+    np.testing.assert_array_equal(a, b[:5])
+
+
+def test_sample_grid_folder_and_morph(photos: Path) -> None:
+    words = ["train", str(photos), *TINY, "--size", "32", "--preset", "fast", "--out", "run"]
+    assert main([*words, "--quiet"]) == 0
+    assert main(["sample", "run", "--n", "9", "--out", "grid.png"]) == 0
+    with Image.open("grid.png") as picture:
+        assert picture.size == (3 * 34 - 2, 3 * 34 - 2)
+    assert main(["sample", "run", "--n", "3", "--out", "folder"]) == 0
+    assert sorted(p.name for p in Path("folder").iterdir()) == [f"{i:06d}.png" for i in range(3)]
+    assert main(["sample", "run", "--n", "3", "--out", "s.npz"]) == 0
+    assert np.load("s.npz")["arr_0"].shape == (3, 32, 32, 3)
+    assert main(["morph", "run", "--out", "m.gif"]) == 0
+    with Image.open("m.gif") as picture:
+        assert getattr(picture, "n_frames", 1) > 10
+    assert main(["morph", "run", "--out", "m.png"]) == 0
+    assert main(["report", "run", "--out", "r.html"]) == 0
+    assert "<html" in Path("r.html").read_text()
+
+
+def test_evaluate_json(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["evaluate", str(ring), "--n", "500", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == 1
+    assert found["command"] == "evaluate"
+    assert {"metric", "value", "se", "protocol"} <= set(found["scores"][0])
+    assert found["skipped"] == []
+
+
+def test_inspect_and_list_json(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(photos), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["command"] == "inspect"
+    assert main(["list", "losses", "--json"]) == 0
+    names = [row["name"] for row in json.loads(capsys.readouterr().out)["parts"]["losses"]]
+    assert "Hinge" in names
+    assert main(["list"]) == 0
+    assert "RelativisticPaired" in capsys.readouterr().out
+
+
+def test_minutes_become_images() -> None:
+    words = ["train", "ring", "--batch", "32", "--minutes", "0.02", "--precision", "fp32"]
+    assert main([*words, "--out", "run", "--quiet"]) == 0
+    recipe = Run("run").recipe
+    assert recipe.images % 32 == 0
+    assert Run("run").stats()[-1]["images"] == recipe.images
+
+
+def test_resume_extends(ring: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ring", *TINY, "--out", "run", "--quiet"]) == 0
+    assert "is done" in fails(capsys, 2, "resume", "run")
+    assert main(["resume", "run", "--images", "512", "--quiet"]) == 0
+    assert Run("run").stats()[-1]["images"] == 512
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_saves_and_exits_75(number: signal.Signals) -> None:
+    words = ["train", "ring", "--images", "5000000", "--batch", "32", "--precision", "fp32"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparring", *words, "--out", "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: Path("run/stats.jsonl").exists() and Run("run").stats())
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 75, err
+    assert err.splitlines()[-1].startswith("stopped after ")
+    assert "sparring resume run" in err.splitlines()[-1]
+    assert Run("run").saved()[0].name == f"{Run('run').stats()[-1]['images']:09d}"
+
+
+def wait_for(condition: object, seconds: float = 60) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+# ------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "says"),
+    [
+        (2, "trian", "did you mean 'train'?"),
+        (2, "train --preset dcgn", "did you mean 'dcgan'?"),
+        (2, "train ring --loss Hinje", "did you mean 'Hinge'?"),
+        (2, "train ring --loss R1", "is not one of the losses"),
+        (2, "train ring --tricks R1(gama=1)", "did you mean 'gamma'?"),
+        (2, "train ring --btach 3", "did you mean '--batch'?"),
+        (2, "train ring --batch x", "'x' is not a number"),
+        (2, "train ring --batch 1.5", "a whole number"),
+        (2, "train ring --batch", "expected one argument"),
+        (2, "train ring --images 0", "images must be at least 1"),
+        (2, "train ring --images 5 --minutes 1", "both set the budget"),
+        (2, "train ring --minutes -1", "must be positive"),
+        (2, "train ring --g-lr -1", "must be positive"),
+        (2, "train ring --d-lr nan", "bad value"),
+        (2, "train ring --updates both", "one of alternating, simultaneous"),
+        (2, "train ring --device tpu", "no device is called"),
+        (2, "train ring --preset dcgan", "makes images, not points"),
+        (2, "train ring --size 64", "points have no size"),
+        (2, "train --size 30 --preset dcgan", "--size 28"),
+        (2, "train --size 5x", "is no size"),
+        (2, "train --preset nofile.py:f", "no file nofile.py"),
+        (2, "train ring --parts nofile.py", "no file nofile.py"),
+        (2, "list loses", "did you mean 'losses'?"),
+        (2, "sample", "the following arguments are required"),
+        (3, "train ./nowhere", "nowhere"),
+        (3, "inspect ./nowhere", "nowhere"),
+        (4, "sample nowhere", "no run at nowhere"),
+        (4, "resume nowhere", "no run at nowhere"),
+        (4, "evaluate .", "is no run"),
+        (4, "report .", "is no run"),
+        (4, "morph .", "is no run"),
+    ],
+)
+def test_mistakes(capsys: pytest.CaptureFixture[str], code: int, words: str, says: str) -> None:
+    assert says in fails(capsys, code, *words.split(" "))
+    assert not Path("runs").exists()
+
+
+def test_unusable_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "empty" in fails(capsys, 3, "train", "empty")
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (40, 40)).save(tmp_path / "one/a.png")
+    assert "one" in fails(capsys, 3, "train", "one")
+
+
+def test_many_corrupt_images(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(11):
+        (photos / f"bad{i}.png").write_bytes(b"no image")
+    assert "bad0.png" in fails(capsys, 3, "train", str(photos), *TINY)
+
+
+def test_a_few_corrupt_images_are_named(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "bad.png").write_bytes(b"no image")
+    words = ["train", str(photos), *TINY, "--size", "32", "--preset", "fast", "--out", "run"]
+    assert main(words) == 0
+    assert "bad.png" in capsys.readouterr().err
+    assert "bad.png" in Path("run/train.log").read_text()
+
+
+def test_out_exists(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(capsys, 2, "train", "ring", *TINY, "--out", str(ring))
+    assert "exists" in line
+    assert f"sparring resume {ring}" in line
+
+
+def test_run_in_use(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with locked(Run(ring)):
+        line = fails(capsys, 2, "resume", str(ring), "--images", "512")
+    assert f"process {os.getpid()}" in line
+
+
+def test_changed_recipe_is_refused_until_override(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["train", "ring", *TINY, "--out", "run", "--quiet"]) == 0
+    words = ["resume", "run", "--images", "512", "--quiet"]
+    line = fails(capsys, 2, *words, "--batch", "64")
+    assert "batch was 32, is 64" in line
+    text = Path("run/recipe.py").read_text()
+    Path("run/recipe.py").write_text(text.replace("seed=0", "seed=1"))
+    assert "seed was 0, is 1" in fails(capsys, 2, *words)
+    assert main([*words, "--override"]) == 0
+
+
+def test_recipe_file_that_is_none(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("run").mkdir()
+    Path("run/recipe.py").write_text("import os")
+    assert "cannot read recipe.py" in fails(capsys, 4, "sample", "run")
+
+
+def test_damaged_generator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ring", *TINY, "--out", "run", "--quiet"]) == 0
+    Path("run/generator.safetensors").write_bytes(b"x" * 100)
+    assert "cannot load the generator" in fails(capsys, 4, "sample", "run")
+
+
+def test_sample_to_an_unknown_ending(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "samples.npz" in fails(capsys, 2, "sample", str(ring), "--out", "a.png")
+    assert "bad value" in fails(capsys, 2, "sample", str(ring), "--n", "0")
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "nowhere", "--debug"]) == 4
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_parts_of_ones_own(tmp_path: Path) -> None:
+    Path("mine.py").write_text(
+        "from sparring import Loss\n\n\n"
+        "class CliTestLoss(Loss):\n"
+        '    """A loss of one\'s own."""\n\n'
+        "    def d(self, real, fake, rng=None):\n"
+        "        return (fake - real).tanh().mean()\n\n"
+        "    def g(self, real, fake, rng=None):\n"
+        "        return -fake.tanh().mean()\n"
+    )
+    words = ["train", "ring", *TINY, "--parts", "mine.py", "--loss", "CliTestLoss"]
+    assert main([*words, "--out", "run", "--quiet"]) == 0
+    assert {p.name for p in Path("run/parts").iterdir()} == {"mine.py", "sha256sums"}
+    assert main(["sample", "run", "--parts", "mine.py", "--out", "s.npz"]) == 0
