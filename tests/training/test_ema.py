@@ -24,7 +24,7 @@ def test_closed_form():
     net, ema = Number(1.0), Ema(Number(0.0), half_life=300, ramp=0.0)
     for n in range(1, 11):
         net.count += 1
-        ema.update(net, 50, n * 50)
+        ema.update(50, n * 50)
         exact = torch.tensor([1 - 0.5 ** (n * 50 / 300)], dtype=torch.float64)
         assert_close(ema.net.p.detach(), exact)
         assert_close(ema.net.statistic, exact)
@@ -42,7 +42,7 @@ def test_the_ramp_bounds_the_half_life_by_the_images_seen():
 @pytest.mark.parametrize("ramp", [0.0, 0.05])
 def test_no_half_life_is_no_average(ramp):
     net, ema = Number(1.0), Ema(Number(0.0), half_life=0, ramp=ramp)
-    ema.update(net, 64, 64)
+    ema.update(64, 64)
     assert_close(ema.net.p, net.p, rtol=0, atol=0)
 
 
