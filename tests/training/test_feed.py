@@ -1,0 +1,73 @@
+"""Real batches: every image once an epoch, whatever the batch, the order of calls, the processes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from sparring.data import Images, Ring
+from sparring.training.feed import Feed
+
+
+def numbered(n: int, width: int = 2) -> Images:
+    """Image i is filled with i in its left column and 255 in the right; its label is i."""
+    pixels = torch.full((n, 1, 2, width), 255, dtype=torch.uint8)
+    pixels[..., 0] = torch.arange(n, dtype=torch.uint8)[:, None, None]
+    return Images(pixels=pixels, labels=torch.arange(n), classes=tuple(map(str, range(n))))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7, 10, 25])
+def test_none_twice_before_all_were_shown_once(batch):
+    feed = Feed(numbered(10), batch=batch, seed=0)
+    shown = torch.cat([feed(turn).c for turn in range(-(-30 // batch))])[:30]
+    epochs = shown.view(3, 10)
+    for epoch in epochs:
+        assert sorted(epoch.tolist()) == list(range(10))
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_a_batch_depends_on_seed_and_number_alone():
+    data = numbered(10)
+    forward = [Feed(data, batch=4, seed=1)(turn).c for turn in range(6)]
+    feed = Feed(data, batch=4, seed=1)
+    backward = [feed(turn).c for turn in reversed(range(6))][::-1]
+    assert_close(forward, backward)
+    assert not torch.equal(
+        torch.cat(forward), torch.cat([Feed(data, batch=4, seed=2)(t).c for t in range(6)])
+    )
+
+
+@pytest.mark.parametrize("data", [numbered(10), Ring().open()], ids=["images", "points"])
+def test_processes_split_the_batch(data):
+    one = Feed(data, batch=6, seed=0, flip=True)
+    two = [Feed(data, batch=3, seed=0, flip=True, rank=r, world=2) for r in (0, 1)]
+    for turn in range(5):
+        assert_close(torch.cat([f(turn).x for f in two]), one(turn).x)
+
+
+def test_pixels_are_minus_one_to_one_and_follow_their_label():
+    data = numbered(10)
+    batch = Feed(data, batch=10, seed=0)(0)
+    assert batch.x.dtype == torch.float32
+    assert_close(batch.x[:, 0, 0, 0], batch.c / 127.5 - 1)
+    assert (batch.x[..., 1] == 1).all()
+    assert batch.x.min() == -1
+
+
+def test_flip_mirrors_about_half():
+    feed = Feed(numbered(10), batch=1000, seed=0, flip=True)
+    x, y = feed(0).x, feed(1).x
+    mirrored = x[:, 0, 0, 0] == 1
+    assert 0.42 < mirrored.float().mean() < 0.58
+    assert not torch.equal(mirrored, y[:, 0, 0, 0] == 1)
+    assert ((x[:, 0, 0, 0] == 1) ^ (x[:, 0, 0, 1] == 1)).all()
+    assert (Feed(numbered(10), batch=1000, seed=0)(0).x[:, 0, 0, 1] == 1).all()
+
+
+def test_points_never_end():
+    feed = Feed(Ring().open(), batch=4, seed=0)
+    assert feed(0).x.shape == (4, 2)
+    assert feed(0).c is None
+    assert not torch.equal(feed(0).x, feed(1).x)
+    assert_close(feed(0).x, Feed(Ring().open(), batch=4, seed=0)(0).x)
