@@ -30,8 +30,18 @@ def generator(*words: object, device: torch.device | str = "cpu") -> torch.Gener
 def seeded(*words: object) -> Iterator[None]:
     """The global generators, seeded by the words inside the block, as they were after it."""
     with torch.random.fork_rng():
-        torch.manual_seed(mix(*words))
+        seed_global(*words)
         yield
+
+
+def seed_global(*words: object) -> None:
+    """Seeds the global generators, for modules with randomness of their own such as dropout.
+
+    Not by torch.manual_seed: where CUDA is not in use, each call of that keeps a stack trace.
+    """
+    torch.default_generator.manual_seed(mix(*words))
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(mix(*words))
 
 
 class Draws:

@@ -18,10 +18,17 @@ class Number(nn.Module):
         self.register_buffer("statistic", torch.tensor([x], dtype=torch.float64))
         self.register_buffer("count", torch.tensor(0))
 
+    @torch.no_grad()
+    def set(self, x: float) -> None:
+        self.p.fill_(x)
+        self.statistic.fill_(x)
+
 
 def test_closed_form():
     """From 0 towards a net at 1, n steps of b images with half-life h give 1 - 2^(-nb/h)."""
-    net, ema = Number(1.0), Ema(Number(0.0), half_life=300, ramp=0.0)
+    net = Number(0.0)
+    ema = Ema(net, half_life=300, ramp=0.0)
+    net.set(1.0)
     for n in range(1, 11):
         net.count += 1
         ema.update(50, n * 50)
@@ -41,7 +48,9 @@ def test_the_ramp_bounds_the_half_life_by_the_images_seen():
 
 @pytest.mark.parametrize("ramp", [0.0, 0.05])
 def test_no_half_life_is_no_average(ramp):
-    net, ema = Number(1.0), Ema(Number(0.0), half_life=0, ramp=ramp)
+    net = Number(0.0)
+    ema = Ema(net, half_life=0, ramp=ramp)
+    net.set(1.0)
     ema.update(64, 64)
     assert_close(ema.net.p, net.p, rtol=0, atol=0)
 

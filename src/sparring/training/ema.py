@@ -18,6 +18,10 @@ class Ema:
     def __init__(self, net: nn.Module, half_life: int, ramp: float) -> None:
         self.net = copy.deepcopy(net).eval().requires_grad_(False)
         self.half_life, self.ramp = half_life, ramp
+        pairs = list(zip(_tensors(self.net), _tensors(net), strict=True))
+        self._mine = [a for a, _ in pairs if a.is_floating_point()]
+        self._theirs = [b for a, b in pairs if a.is_floating_point()]
+        self._counts = [(a, b) for a, b in pairs if not a.is_floating_point()]
 
     def decay(self, batch: int, images: int) -> float:
         """The share of the average that a step of `batch` images keeps, after `images` images."""
@@ -25,18 +29,13 @@ class Ema:
         return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
 
     @torch.no_grad()
-    def update(self, net: nn.Module, batch: int, images: int) -> None:
-        """Moves the average towards `net`."""
-        mine, theirs = [], []
-        for a, b in zip(_tensors(self.net), _tensors(net), strict=True):
-            if a.is_floating_point():
-                mine.append(a)
-                theirs.append(b)
-            else:
-                a.copy_(b)
+    def update(self, batch: int, images: int) -> None:
+        """Moves the average towards the network, after a step of `batch` images."""
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-            mine, theirs, 1 - self.decay(batch, images)
+            self._mine, self._theirs, 1 - self.decay(batch, images)
         )
+        for a, b in self._counts:
+            a.copy_(b)
 
 
 def _tensors(net: nn.Module) -> list[torch.Tensor]:

@@ -14,7 +14,7 @@ from sparring.errors import RecipeError
 from sparring.metrics import Real, default_metrics
 from sparring.nets import Spec
 from sparring.parts import show
-from sparring.randomness import mix, seeded
+from sparring.randomness import seed_global, seeded
 from sparring.recipe import Recipe, fill_schedules
 from sparring.training.checkpoint import Everything
 from sparring.training.device import Device, Precision
@@ -111,16 +111,12 @@ class Setup:
         for optim, part in ((self.g_optim, recipe.g_optim), (self.d_optim, recipe.d_optim)):
             if part.schedule is not None:
                 optim.param_groups[0]["lr"] = part.rate(seen)
-        torch.manual_seed(self._foreign_seed(number))
+        seed_global(recipe.seed, "global", number, self.device.rank)
         stats = self.step(number, self.feed)
         images = seen + recipe.images_per_step
-        for name, ema in self.averages.items():
-            ema.update(self.players[name], recipe.images_per_step, images)
+        for ema in self.averages.values():
+            ema.update(recipe.images_per_step, images)
         return stats
-
-    def _foreign_seed(self, number: int) -> int:
-        """The global generator's seed for modules with randomness of their own, such as dropout."""
-        return mix(self.recipe.seed, "global", number, self.device.rank)
 
 
 def measure(

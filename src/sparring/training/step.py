@@ -147,7 +147,7 @@ class Step:
                 draws=partial(self.draws, number, side),
                 mean=self.device.mean,
             )
-            view.d_loss = lambda D, v=view, n=number: self.d_loss(D, replace(v), n)
+            view.d_loss = lambda D, v=view, n=number: self.d_loss(D, replace(v, _rngs={}), n)
             if side == "d" and self.states:
                 for key, trick in self.tricks:
                     state = self.states[view.pair][key]
