@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from sparring.report.svg import FAKE, GRID, INK, MUTED, REAL, axes, legend, place, render
+from sparring.report.svg import FAKE, GRID, INK, MUTED, REAL, axes, legend, place, render, settle
 
 Array = NDArray[np.float64]
 _LOOKS: tuple[dict[str, Any], ...] = (
@@ -66,6 +66,7 @@ def curves(
     limits: tuple[float, float] | None = None,
     percent: bool = False,
     log: bool | None = None,
+    size: tuple[float, float] = (420, 250),
 ) -> str:
     """Lines over the number of images seen; "" when no number is finite.
 
@@ -76,13 +77,15 @@ def curves(
     ready = [(line, x, y) for line, x, y in ready if np.isfinite(y).any()]
     if not ready:
         return ""
-    with axes() as ax:
+    with axes(*size) as ax:
         for i, (line, x, y) in enumerate(ready):
             _line(ax, x, y, line, _LOOKS[i % len(_LOOKS)])
         _images_axis(ax, max(x.max() for _, x, _ in ready))
         every = np.concatenate([y[np.isfinite(y)] for *_, y in ready])
         if limits:
             ax.set_ylim(*limits)
+        elif every.min() == every.max() >= 0:
+            ax.set_ylim(0, 1.3 * every.max() or 1)
         elif _wide(every) if log is None else log:
             _log_axis(ax, every)
         if percent:
@@ -136,15 +139,15 @@ def _wide(values: Array) -> bool:
 
 
 def _log_axis(ax: Axes, values: Array) -> None:
-    if values.min() <= 0:
+    """A logarithmic axis, where the values allow one and fill more than half a decade."""
+    if values.min() <= 0 or values.max() < 3 * values.min():
         return
     ax.set_yscale("log")
-    ax.set_ylim(values.min() / 1.3, values.max() * 1.3)
+    ax.set_ylim(values.min() / 1.15, values.max() * 1.15)
+    many = values.max() > 200 * values.min()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if many else (1.0, 2.0, 5.0)))
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(compact))
-    if values.max() < 10 * values.min():
-        ax.yaxis.set_major_locator(MaxNLocator(4))
-    ax.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-    ax.tick_params(which="minor", length=0)
 
 
 # ---------------------------------------------------------------------------------- on a line
@@ -220,13 +223,13 @@ def moving_histogram(frames: Sequence[tuple[int, ArrayLike]], x: ArrayLike, p: A
         ax.set_ylim(0, 1.08 * max(density.max(), *(h.max() for h in heights)))
         ax.set_xlabel("x")
         legend(ax)
-        title = "Histogram of generated points over time"
-        render(ax, title)
+        settle(ax)
         shapes = []
         for h in heights:
             corners = [(e, v) for i, v in enumerate(h) for e in edges[i : i + 2]]
             shapes.append("M" + "L".join(place(ax, e, v) for e, v in corners))
-        return render(ax, title, _frames(frames, shapes, width=1.7))
+        over = _frames(frames, shapes, width=1.7)
+        return render(ax, "Histogram of generated points over time", over)
 
 
 # ----------------------------------------------------------------------------------- in the plane
@@ -244,13 +247,13 @@ def moving_points(
         _cloud(ax, real, REAL, "o", 4.5, "real", hollow=True)
         ax.plot([], [], "o", color=FAKE, markersize=3, label="generated")
         _plane(ax, limits)
-        title = "Generated points over time among real ones"
-        render(ax, title)
+        settle(ax)
         shapes = [
             "".join(f"M{place(ax, a, b)}h0" for a, b in _inside(points, limits)[:1000])
             for _, points in frames
         ]
-        return render(ax, title, _frames(frames, shapes, width=3))
+        over = _frames(frames, shapes, width=3)
+        return render(ax, "Generated points over time among real ones", over)
 
 
 def surface(

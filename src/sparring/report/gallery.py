@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparring.data import Images
 from sparring.errors import DataError, RecipeError, RunError
+from sparring.report import markup
 from sparring.report.markup import figure, image, paragraph, slider
 from sparring.report.material import Material, evenly
 from sparring.report.pictures import embed, embed_file, how_many, morph, reals
@@ -63,7 +64,7 @@ def walk(m: Material) -> str:
     moving = image(data, "webp", "Samples changing into one another", *size, 'class="morph"')
     button = '<button type="button" class="still" hidden>Stop</button>'
     caption = (
-        "Closed walks between four latents, along the sphere. Where images change little by "
-        "little G has learned more than the training set by heart."
+        "Closed walks between four latents, along the sphere. Smooth change speaks for a G that "
+        "has not learned single images by heart."
     )
-    return figure(f'<div class="stage">{moving}</div>{button}', caption, "walk")
+    return markup.beside(moving, caption, button, "walk")

@@ -22,9 +22,15 @@ def figure(content: str, caption: object, kind: str = "") -> str:
     return f"<figure{_kind(kind)}>{content}<figcaption>{text(caption)}</figcaption></figure>"
 
 
-def grid(pieces: Iterable[str]) -> str:
+def beside(content: str, caption: object, more: str = "", kind: str = "") -> str:
+    """A figure whose caption, with `more` HTML above it, stands beside it where there is room."""
+    side = f"<div>{more}<figcaption>{text(caption)}</figcaption></div>"
+    return f'<figure class="side {kind}"><div class="stage">{content}</div>{side}</figure>'
+
+
+def grid(pieces: Iterable[str], kind: str = "") -> str:
     """Pieces side by side where there is room."""
-    return f'<div class="grid">{"".join(pieces)}</div>'
+    return f'<div class="grid {kind}">{"".join(pieces)}</div>'
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], kind: str = "") -> str:
@@ -69,8 +75,11 @@ def slider(stage: str, count: int, name: str, last: str, caption: str) -> str:
         f'aria-label="{text(name)}"></div>'
     )
     output = f'<output class="now">{text(last)}</output>'
-    caption = f"<figcaption>{output}<span>{text(caption)}</span></figcaption>"
-    return f'<figure class="slider"><div class="stage">{stage}</div>{controls}{caption}</figure>'
+    caption = f"<figcaption>{output}{text(caption)}</figcaption>"
+    return (
+        f'<figure class="slider side"><div class="stage">{stage}</div>'
+        f"<div>{controls}{caption}</div></figure>"
+    )
 
 
 def code(words: object, name: str) -> str:

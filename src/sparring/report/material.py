@@ -17,8 +17,8 @@ from torch import Tensor
 from sparring.data import Images, Points, split, take
 from sparring.errors import RunError
 from sparring.nets import Discriminator
-from sparring.parts import show
-from sparring.randomness import generator
+from sparring.parts import Part, show
+from sparring.randomness import Draws, generator
 from sparring.recipe import Recipe
 from sparring.runs import Run
 from sparring.sample import Model, load
@@ -115,7 +115,7 @@ class Material:
 
         Of several logits for one x the mean. D is asked in one batch.
         """
-        x = x.float().requires_grad_(slopes)
+        x = x.detach().float().clone().requires_grad_(slopes)
         with torch.set_grad_enabled(slopes):
             logits = self.discriminator(x)
             assert isinstance(logits, Tensor)
@@ -128,6 +128,11 @@ class Material:
     def fakes(self) -> Tensor:
         """10,000 generated points, (10000, d)."""
         return self.model.sample(10_000, self.recipe.seed)
+
+    def many(self, n: int) -> Tensor:
+        """n generated points, (n, d), drawn at one go: a hundred thousand draws apart are slow."""
+        draws = Draws(self.recipe.seed, "report", "many")
+        return self.model.make(self.model.generator.noise(n, draws).to(self.model.device))
 
     @cached_property
     def reals(self) -> Tensor:
@@ -154,8 +159,11 @@ class Material:
     def subject(self) -> str:
         """What trained on what, in words."""
         recipe = self.recipe
-        words = f"{show(recipe.nets)} on {show(recipe.data)}"
-        return f"{words} to {show(recipe.to)}" if recipe.to else words
+        words = [f"{_name(recipe.nets)} on {_name(recipe.data)}"]
+        words += [f"{recipe.size[0]} × {recipe.size[1]}"] if recipe.size else []
+        words += [_name(recipe.loss)]
+        words += [", ".join(type(t).__name__ for t in recipe.tricks)] if recipe.tricks else []
+        return " · ".join(words)
 
 
 def evenly(items: list[Any], most: int) -> list[Any]:
@@ -163,6 +171,11 @@ def evenly(items: list[Any], most: int) -> list[Any]:
     if len(items) <= most:
         return items
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def _name(part: Part) -> str:
+    """A part's text, its name alone where no field is set."""
+    return show(part).removesuffix("()")
 
 
 def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

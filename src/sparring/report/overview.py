@@ -31,14 +31,19 @@ def head(m: Material) -> str:
         tiles.append(("training time", clock(m.stats[-1]["seconds"]), _speed(m)))
     for row in latest(m.scores)[:_TILES]:
         se = error(row)
-        tiles.append((row["metric"], value(row), "" if se == "–" else f"± {se}"))
+        detail = row.get("detail") or {}
+        whole = detail.get("of") or detail.get("classes")
+        small = f"of {whole}" if whole else "" if se == "–" else f"± {se}"
+        tiles.append((row["metric"], value(row), small))
     shown = "".join(
         f'<div class="tile"><dt>{text(name)}</dt><dd>{text(number)}</dd>'
         f'<dd class="small">{text(small)}</dd></div>'
         for name, number, small in tiles
     )
-    told = ", ".join(f"{k} {v}" for k, v in sorted(m.trained_with().items()))
-    trained = paragraph(f"Trained with {told}.", "note") if told else ""
+    told = m.trained_with()
+    words = [f"on {told.pop('device')}"] if "device" in told else []
+    words += ["with " + ", ".join(f"{k} {v}" for k, v in told.items())] if told else []
+    trained = paragraph(f"Trained {' '.join(words)}.", "note") if words else ""
     kind = re.split(r"\W", state)[0]
     return (
         f'<p class="state {text(kind)}">{text(state)}</p><h1>{text(m.run.name)}</h1>'
@@ -93,6 +98,7 @@ def recipe(m: Material) -> str:
 
 def command(recipe: Recipe) -> str:
     """The shortest `sparring train` that gives this recipe: the nearest preset and what differs."""
+    recipe = fill_schedules(recipe)
     found = {name: _differing(recipe, make()) for name, make in PRESETS.items()}
     name = min(found, key=lambda n: sum(len(show(getattr(recipe, f))) for f in found[n]))
     words = ["sparring", "train", show(recipe.data), "--preset", name]

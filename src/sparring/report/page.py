@@ -88,13 +88,13 @@ def _made(m: Material) -> list[Section]:
         ]
     if shape == (1,):
         return [
-            ("line", "Real against generated, and D", toys.line),
             ("samples", "Samples over time", toys.samples),
+            ("line", "Real against generated, and D", toys.line),
         ]
     if shape == (2,):
         return [
-            ("plane", "D over the plane", toys.plane),
             ("samples", "Samples over time", toys.samples),
+            ("plane", "D over the plane", toys.plane),
         ]
     return []
 

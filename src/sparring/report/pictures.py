@@ -79,5 +79,5 @@ def _webp(frames: list[Image.Image], quality: int) -> bytes:
     buffer = io.BytesIO()
     ready = [f if f.mode in ("RGB", "RGBA") else f.convert("RGB") for f in frames]
     more = {"save_all": True, "append_images": ready[1:], "duration": 110, "loop": 0}
-    ready[0].save(buffer, "WEBP", quality=quality, method=4, **(more if len(ready) > 1 else {}))
+    ready[0].save(buffer, "WEBP", quality=quality, method=2, **(more if len(ready) > 1 else {}))
     return buffer.getvalue()

@@ -85,14 +85,14 @@ def scores(m: Material) -> str:
         return paragraph("No scores: this run has not been evaluated.", "missing") + _hint(m)
     last = latest(m.scores)
     rows = [
-        (r["metric"], value(r), error(r), f"{r['images']:,}", reference(r.get("detail") or {}))
+        (r["metric"], with_error(r), reference(r.get("detail") or {}), f"{r['images']:,}")
         for r in last
     ]
-    head = ("metric", "value", "± standard error", "at images", "to compare with")
+    head = ("metric", "value ± standard error", "to compare with", "at images")
     return "".join(
         [
             table(head, rows, "numbers"),
-            grid(_courses(m.scores)),
+            grid(_courses(m.scores), "small-ones"),
             _histogram(last),
             *(_protocol(r, same) for r, same in _protocols(last)),
         ]
@@ -107,6 +107,12 @@ def value(row: Row) -> str:
     """A score as one reads it."""
     v = row.get("value")
     return f"{v:.4g}" if isinstance(v, (int, float)) and math.isfinite(v) else "not finite"
+
+
+def with_error(row: Row) -> str:
+    """A score with its standard error where one is known."""
+    se = error(row)
+    return value(row) if se == "–" else f"{value(row)} ± {se}"
 
 
 def error(row: Row) -> str:
@@ -138,9 +144,9 @@ def _courses(rows: list[Row]) -> list[str]:
         if len(own) < 2:
             continue
         line = series(own, "value", name)._replace(se=figures.numbers(r.get("se") for r in own))
-        svg = figures.curves([line], f"{name} over time")
-        band = " The band is twice its standard error." if own[-1].get("se") else ""
-        pieces += [figure(svg, f"{name} over time.{band}")] if svg else []
+        svg = figures.curves([line], f"{name} over time", size=(300, 190))
+        band = ", ± 2 standard errors" if own[-1].get("se") else ""
+        pieces += [figure(svg, f"{name}{band}")] if svg else []
     return pieces
 
 
@@ -156,13 +162,17 @@ def _histogram(last: list[Row]) -> str:
             title = "Classes of the samples, by the classifier"
         elif detail.get("modes"):
             modes = detail["modes"]
-            names = ["(" + ", ".join(f"{c:.2g}" for c in mode) + ")" for mode in modes]
+            names = [f"({', '.join(map(_short, mode))})" for mode in modes]
             due, title = [1 / len(counts)] * len(counts), "Samples nearest to each mode"
         else:
             continue
         if len(names) == len(counts) <= 60:
             return bars(title, names, [c / n for c in counts], due, counts)
     return ""
+
+
+def _short(coordinate: float) -> str:
+    return f"{round(coordinate, 2) + 0:g}".replace("-", "−")
 
 
 def bars(

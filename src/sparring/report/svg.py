@@ -89,7 +89,7 @@ def render(ax: Axes, label: str, over: str = "") -> str:
     svg = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>\s*", "", svg, flags=re.S)
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.S)
     svg = re.sub(r'(<g) id="[^"]*"', r"\1", svg)
-    svg = _own_names(svg)
+    svg = _own_names(svg, label)
     # Rows of a path and numbers with six decimals are most of the size.
     svg = re.sub(r'\bd="([^"]*)"', lambda m: f'd="{_short(m[1])}"', svg)
     svg = re.sub(r'\b(x|y)="(-?[\d.]+)"', lambda m: f'{m[1]}="{_number(float(m[2]))}"', svg)
@@ -108,17 +108,24 @@ def render(ax: Axes, label: str, over: str = "") -> str:
     return f"{head}{body.strip()}{over}</svg>"
 
 
+def settle(ax: Axes) -> None:
+    """Lays the figure out, so that `place` knows where things will be."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+
+
 def place(ax: Axes, x: float, y: float) -> str:
-    """Where data coordinates are in the rendered SVG, as "x y". Call after a `render`."""
+    """Where data coordinates are in the SVG, as "x y". Call it after `settle`."""
     across, up = ax.transData.transform((x, y))
     figure = ax.get_figure(root=True)
     assert figure is not None
     return f"{_number(across)} {_number(figure.bbox.height - up)}"
 
 
-def _own_names(svg: str) -> str:
+def _own_names(svg: str, label: str) -> str:
     """Names that the figure refers to, made different from those of other figures on the page."""
-    own = hashlib.sha256(svg.encode()).hexdigest()[:6]
+    own = hashlib.sha256((label + svg).encode()).hexdigest()[:6]
     svg = re.sub(r'\bid="([^"]+)"', rf'id="f{own}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#f{own}-\1)", svg)
     return re.sub(r'xlink:href="#([^"]+)"', rf'xlink:href="#f{own}-\1"', svg)

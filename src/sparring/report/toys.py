@@ -9,7 +9,7 @@ from sparring.data import Points
 from sparring.errors import RunError
 from sparring.metrics import optimum
 from sparring.report import figures
-from sparring.report.markup import figure, grid, pairs, paragraph, slider, table
+from sparring.report.markup import beside, figure, grid, slider, table
 from sparring.report.material import Material
 
 PLACES = (-3.0, -2.0, 0.0, 2.0, 3.0)
@@ -44,7 +44,7 @@ def line(m: Material) -> str:
         drawn = figures.judgement(x, m.logits(x[:, None]))
         caption = "The logits of D: this loss gives them no meaning as probabilities."
         return grid([shape, figure(drawn, caption)])
-    many = m.model.sample(100_000, m.recipe.seed)
+    many = m.many(100_000)
 
     def probability(at: Tensor) -> Tensor:
         return m.logits(at).sigmoid()
@@ -66,10 +66,11 @@ def best(d: Tensor, optimal: Tensor, error: float) -> str:
         (f"{x:g}".replace("-", "−"), f"{a:.3f}", f"{b:.3f}", f"{abs(a - b):.3f}")
         for x, a, b in zip(PLACES, d.tolist(), optimal.tolist(), strict=True)
     ]
-    said = pairs(
-        [("Error of D against D*, the mean of |D − D*| under (p + q) / 2", f"{error:.4f}")]
+    said = (
+        '<dl class="tile"><dt>Error of D against D*</dt>'
+        f'<dd>{error:.4f}</dd><dd class="small">the mean of |D − D*| under (p + q) / 2</dd></dl>'
     )
-    return table(("x", "D", "D*", "|D − D*|"), rows, "numbers") + said
+    return grid([table(("x", "D", "D*", "|D − D*|"), rows, "numbers"), said])
 
 
 def plane(m: Material) -> str:
@@ -95,22 +96,16 @@ def plane(m: Material) -> str:
         f"{said}, higher where it is blue and lower where it is orange. Circles are real, crosses "
         "generated. Arrows show where the logit of D rises: the way G is pushed."
     )
-    return figure(drawn, caption, "wide") + outside(m, limits)
-
-
-def outside(m: Material, limits: tuple[float, float, float, float]) -> str:
-    """A line on the samples that the figure does not show, if there are any."""
-    left, right, bottom, top = limits
-    x, y = m.fakes.T
-    away = int(((x < left) | (x > right) | (y < bottom) | (y > top)).sum())
-    if not away:
-        return ""
-    return paragraph(f"{away:,} of {len(m.fakes):,} samples lie outside the figure.", "note")
+    across, up = m.fakes.T
+    away = int(((across < left) | (across > right) | (up < bottom) | (up > top)).sum())
+    if away:
+        caption += f" {away:,} of {len(m.fakes):,} samples lie outside."
+    return beside(drawn, caption)
 
 
 def _line(points: Points) -> Tensor:
     """401 places over all modes, float64."""
-    reach = 5 * points.sigma
+    reach = 5 * points.sigma or 1.0
     low, high = points.modes.min().item() - reach, points.modes.max().item() + reach
     return torch.linspace(low, high, 401, dtype=torch.float64)
 
@@ -119,6 +114,6 @@ def _limits(points: Points) -> tuple[float, float, float, float]:
     """Left, right, bottom and top of a square around all modes."""
     low, high = points.modes.min(0).values, points.modes.max(0).values
     half = float((high - low).max()) / 2
-    half = half * 1.35 + 5 * points.sigma if half else 8 * points.sigma
+    half = (half * 1.35 + 5 * points.sigma if half else 8 * points.sigma) or 1.0
     across, up = ((low + high) / 2).tolist()
     return across - half, across + half, up - half, up + half
