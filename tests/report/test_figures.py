@@ -67,11 +67,11 @@ def test_they_take_the_colours_of_the_page_and_leave_its_style_alone(
 
 
 def test_names_inside_one_figure_are_not_those_of_another(figures: dict[str, str]) -> None:
-    seen: set[str] = set()
+    seen: set[str | None] = set()
     for svg in figures.values():
         names = {e.get("id") for e in ElementTree.fromstring(svg).iter() if e.get("id")}
         assert not seen & names
-        seen |= names  # pyright: ignore[reportOperatorIssue]
+        seen |= names
 
 
 def test_one_frame_is_shown_and_none_leaves_the_axes(figures: dict[str, str]) -> None:

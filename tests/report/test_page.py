@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -51,7 +52,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.tags[tag] += 1
-        self.ids.update([given["id"]] if given.get("id") else [])
+        self.ids.update(filter(None, [given.get("id")]))
         for name in ("src", "href", "xlink:href", "srcset", "poster", "data"):
             value = given.get(name)
             if value is not None:
@@ -320,6 +321,10 @@ def test_the_command_writes_what_differs() -> None:
     assert f"--tricks '{noise}'" in line
     assert "--size 48x36 --flip" in line
     assert "--images 5000" in line
+    line = overview.command(replace(recipe, data=Folder(path="/a b/$c")))
+    assert shlex.split(line)[2] == "Folder(path='/a b/$c')"
+    line = overview.command(replace(recipe, data=Folder(path="/photos")))
+    assert "\"Folder(path='/photos')\"" in line
     assert "--tricks none" in overview.command(replace(recipe, tricks=()))
 
 

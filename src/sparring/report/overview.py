@@ -104,7 +104,13 @@ def command(recipe: Recipe) -> str:
     words = ["sparring", "train", show(recipe.data), "--preset", name]
     for field in found[name]:
         words += _flag(field, getattr(recipe, field))
-    return shlex.join(words)
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell reads it, in the quotes that are easier to read."""
+    plain = "'" in word and not set(word) & set('"$`\\!')
+    return f'"{word}"' if plain else shlex.quote(word)
 
 
 def _differing(recipe: Recipe, preset: Recipe) -> list[str]:

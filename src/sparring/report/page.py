@@ -46,7 +46,7 @@ def page(m: Material) -> str:
         for key, title, content in made
     )
     here = files("sparring.report")
-    style, script = ((here / name).read_text() for name in ("page.css", "page.js"))
+    style, script = ((here / name).read_text("utf-8") for name in ("page.css", "page.js"))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
