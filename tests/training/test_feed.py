@@ -1,4 +1,4 @@
-"""Real batches: every image once an epoch, whatever the batch, the order of calls, the processes."""
+"""Real batches: each image once an epoch, whatever the batch, the order, the processes."""
 
 from __future__ import annotations
 
