@@ -15,7 +15,7 @@ from sparring.sample import Model, load
 from sparring.sample.evaluate import evaluate as score
 from sparring.training import resume as _resume
 from sparring.training import train as _train
-from sparring.training.setup import open_data
+from sparring.training.setup import Material, open_data
 
 Tick = Callable[[dict[str, Any]], None]
 
@@ -39,7 +39,7 @@ def train(
     (the columns of stats.jsonl). Errors are SparringErrors: RecipeError, DataError, DiskError,
     DivergedError, and Stopped after a Ctrl-C, when everything is saved.
     """
-    run = _train(
+    return _train(
         recipe,
         out,
         name=name,
@@ -47,10 +47,9 @@ def train(
         minutes=minutes,
         parts=parts,
         on_tick=on_tick,
+        on_end=_write,
         quiet=quiet,
     )
-    write_report(run)
-    return run
 
 
 def resume(
@@ -69,17 +68,20 @@ def resume(
     differences, unless `override`.
     """
     path = run.path if isinstance(run, Run) else run
-    found = _resume(
+    return _resume(
         path,
         images=images,
         recipe=recipe,
         override=override,
         device=device,
         on_tick=on_tick,
+        on_end=_write,
         quiet=quiet,
     )
-    write_report(found)
-    return found
+
+
+def _write(run: Run, material: Material) -> None:
+    write_report(run, train=material.train)
 
 
 def evaluate(
@@ -100,7 +102,7 @@ def evaluate(
     ]
     for row in rows:
         found.add("scores", row)
-    write_report(found)
+    _write(found, material)
     return rows, skipped
 
 

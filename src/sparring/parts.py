@@ -221,14 +221,14 @@ def call(
     if cls is None:
         names = [part.__name__ for part in _PARTS.values()]
         raise RecipeError(f"no part is called '{name}'{nearest(name, names)}", fix="sparring list")
-    known = [f.name for f in fields(cls)] if is_dataclass(cls) else []  # pyright: ignore
+    label, known = cls.__name__, [f.name for f in fields(cls)]
     for n, (field, _) in enumerate(given):
         if field in [name for name, _ in given[:n]]:
-            raise RecipeError(f"{cls.__name__} is given '{field}' twice")
+            raise RecipeError(f"{label} is given '{field}' twice")
         if field not in known:
             names = ", ".join(known) or "none"
             raise RecipeError(
-                f"{cls.__name__} has no field '{field}'{nearest(field, known)}",
+                f"{label} has no field '{field}'{nearest(field, known)}",
                 why=f"its fields are {names}",
             )
     return cls(**dict(given))

@@ -136,7 +136,13 @@ class Run:
             except (OSError, ValueError):
                 continue
             discriminator = cast(Discriminator, players[name])
-            discriminator.load_state_dict(files[name])
+            try:
+                discriminator.load_state_dict(files[name])
+            except (KeyError, RuntimeError) as e:
+                why = str(e).splitlines()[0]
+                raise RunError(
+                    "the discriminator does not fit the recipe", where=folder, why=why
+                ) from e
             return discriminator.eval().requires_grad_(False)
         raise RunError("no checkpoint verifies", where=self.checkpoints)
 

@@ -37,12 +37,10 @@ def walk(
 ) -> Tensor:
     """Samples along closed walks: uint8 (stops * frames, tracks, C, H, W)."""
     z = model.noise(stops * tracks, seed).unflatten(0, (stops, tracks))
-    pictures = [
-        model.make(slerp(z[i], z[(i + 1) % stops], f / frames))
-        for i in range(stops)
-        for f in range(frames)
+    path = [
+        slerp(z[i], z[(i + 1) % stops], f / frames) for i in range(stops) for f in range(frames)
     ]
-    return to_uint8(torch.stack(pictures))
+    return to_uint8(model.make(torch.cat(path))).unflatten(0, (stops * frames, tracks))
 
 
 def save_morph(model: Model, out: Path, *, seed: int = 0) -> None:

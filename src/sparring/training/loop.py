@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +29,7 @@ from sparring.training.stats import Stats
 from sparring.training.terminal import Terminal, clock
 
 Tick = Callable[[dict[str, Any]], None]
+End = Callable[[Run, Material], None]
 
 
 class Stopped(SparringError):
@@ -45,14 +47,15 @@ def train(
     minutes: float | None = None,
     parts: Sequence[Path] = (),
     on_tick: Tick | None = None,
-    on_save: Callable[[Run], None] | None = None,
+    on_end: End | None = None,
     quiet: bool = False,
 ) -> Run:
     """Trains a recipe into a new run folder and returns the run.
 
     `out` defaults to runs/NNNN-data-name. `minutes` replaces the recipe's budget by the number of
     images this machine trains in that time. `parts` are the user's own files, of which the run
-    keeps copies. `on_tick` gets each row of statistics, `on_save` the run after each checkpoint.
+    keeps copies. `on_tick` gets each row of statistics; `on_end` the run and its opened data when
+    training is done, was stopped or has diverged.
     Raises RecipeError, DataError, DiskError, DivergedError, Stopped.
     """
     machine = Device(device)
@@ -73,7 +76,7 @@ def train(
             if line:
                 terminal.say(line)
         setup.everything.state = {"seconds": 0.0}
-        Loop(run, setup, material, terminal, on_tick, on_save).go(0)
+        Loop(run, setup, material, terminal, on_tick, on_end).go(0)
     return run
 
 
@@ -85,7 +88,7 @@ def resume(
     override: bool = False,
     device: str = "auto",
     on_tick: Tick | None = None,
-    on_save: Callable[[Run], None] | None = None,
+    on_end: End | None = None,
     quiet: bool = False,
 ) -> Run:
     """Continues a run exactly where its newest intact checkpoint stands; `images` is a new total.
@@ -122,7 +125,7 @@ def resume(
             run.write_recipe(wanted)
             run.cut_tables(saved.state["images"])
             terminal.say(f"resuming {run.path} at {saved.state['images']:,} images")
-            Loop(run, setup, material, terminal, on_tick, on_save).go(saved.state["step"])
+            Loop(run, setup, material, terminal, on_tick, on_end).go(saved.state["step"])
     return run
 
 
@@ -164,17 +167,33 @@ class Loop:
     material: Material
     terminal: Terminal
     on_tick: Tick | None = None
-    on_save: Callable[[Run], None] | None = None
+    on_end: End | None = None
 
     def go(self, first: int) -> None:
+        """Steps `first` to the end of the budget, then `on_end`."""
+        try:
+            self.steps(first)
+        except (Stopped, DivergedError):
+            self.end()
+            raise
+        self.end()
+
+    def end(self) -> None:
+        """Hands the run and its data on."""
+        if self.on_end:
+            self.on_end(self.run, self.material)
+
+    def steps(self, first: int) -> None:
         """Steps `first` to the end of the budget."""
         recipe, per_step = self.setup.recipe, self.setup.recipe.images_per_step
         tick = min(max(recipe.images // 256, per_step), 10_000)
         self.stats, self.started = Stats(), time.perf_counter()
-        self.before, self.last = self.setup.everything.state["seconds"], (first, self.started)
+        self.before, self.ticked = self.setup.everything.state["seconds"], self.started
+        self.paused = 0.0
         if first == 0:
-            self.sample(0)
-            self.save(0)
+            with self.pause():
+                self.sample(0)
+                self.save(0)
         with Interrupts() as interrupts:
             for number in range(first, recipe.steps):
                 self.stats.add(self.setup.advance(number))
@@ -186,12 +205,15 @@ class Loop:
                 stop = interrupts.asked
                 if due(tick) or stop:
                     self.tick(number + 1)
-                if due(recipe.sample_every or 0):
-                    self.sample(images)
                 if due(recipe.checkpoint_every or 0) or stop:
-                    self.save(number + 1)
-                if recipe.metrics and due(recipe.evaluate_every):
-                    self.score(images)
+                    self.tick(number + 1)
+                with self.pause():
+                    if due(recipe.sample_every or 0):
+                        self.sample(images)
+                    if due(recipe.checkpoint_every or 0) or stop:
+                        self.save(number + 1)
+                    if recipe.metrics and due(recipe.evaluate_every):
+                        self.score(images)
                 if stop and not done:
                     raise Stopped(
                         f"stopped after {images:,} images, all saved",
@@ -214,10 +236,10 @@ class Loop:
             "images": steps * per_step,
             "seconds": round(self.seconds, 3),
             **means,
-            "img_per_s": round(number * per_step / (now - self.last[1]), 1),
+            "img_per_s": round(number * per_step / (now - self.ticked - self.paused), 1),
             "memory": _memory(),
         }
-        self.last = (steps, now)
+        self.ticked, self.paused = now, 0.0
         self.run.add("stats", row)
         bad = [name for name, v in means.items() if not math.isfinite(v)]
         if bad:
@@ -238,6 +260,13 @@ class Loop:
         generator = cast(Generator, self.setup.averages[name].net)
         return Model(generator, self.setup.spec, images, self.setup.device.torch)
 
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """The time in the block does not count in the images per second."""
+        start = time.perf_counter()
+        yield
+        self.paused += time.perf_counter() - start
+
     def sample(self, images: int) -> None:
         """The same latents as always: a grid of 64 images, or 2,000 points as an array."""
         model, seed = self.model(images), self.setup.recipe.seed
@@ -254,7 +283,6 @@ class Loop:
     def save(self, steps: int) -> None:
         """A checkpoint, and the generator that samples are drawn from."""
         images = steps * self.setup.recipe.images_per_step
-        self.tick(steps)
         everything = self.setup.everything
         everything.state = {
             "step": steps,
@@ -266,8 +294,6 @@ class Loop:
         save_checkpoint(self.run, everything, images, self.setup.recipe.keep)
         model = self.model(images)
         self.run.save_generator(model.generator, model.spec, images)
-        if self.on_save:
-            self.on_save(self.run)
 
     def score(self, images: int) -> None:
         """Scores of the averaged generator into scores.jsonl; a failing metric is only said."""
