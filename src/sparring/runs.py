@@ -29,6 +29,7 @@ from sparring.storage import (
     replace_file,
     tensors_to_bytes,
     to_json,
+    to_json,
 )
 
 SCHEMA = 1
@@ -112,12 +113,14 @@ class Run:
 
     def save_generator(self, generator: Generator, spec: Spec, images: int) -> None:
         """Writes the generator that samples are drawn from, with what is needed to rebuild it."""
-        metadata = {
-            "shape": " ".join(map(str, spec.shape)),
-            "classes": "\n".join(spec.classes),
-            "images": str(images),
+        about = {
+            "shape": spec.shape,
+            "classes": spec.classes,
+            "images": images,
             "sparring": __version__,
         }
+        # One entry: the format keeps several in no fixed order, and equal runs give equal files.
+        metadata = {"sparring": to_json(about)}
         replace_file(self.weights, tensors_to_bytes(generator.state_dict(), metadata))
 
     def saved(self) -> list[Path]:
@@ -158,15 +161,14 @@ class Run:
             )
         try:
             with safe_open(self.weights, "pt") as f:
-                about = f.metadata() or {}
+                about = json.loads((f.metadata() or {})["sparring"])
                 tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
-            shape = tuple(int(n) for n in about["shape"].split())
-            classes = tuple(c for c in about["classes"].split("\n") if c)
+            shape, classes = tuple(about["shape"]), tuple(about["classes"])
             spec = Spec(shape, classes)
             players = recipe.game.build(recipe.nets, spec)
             generator = cast(Generator, players[recipe.game.generators[0]])
             generator.load_state_dict(tensors)
-            images = int(about["images"])
+            images = about["images"]
         except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as e:
             why = str(e).splitlines()[0] if str(e) else type(e).__name__
             fix = f"sparring resume {self.path} writes it anew from a checkpoint"

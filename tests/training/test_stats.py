@@ -24,6 +24,14 @@ def test_means_since_the_last_read():
     assert stats.read() == {}
 
 
+def test_a_name_is_averaged_over_the_steps_it_was_in():
+    stats = Stats()
+    stats.add({"a": torch.tensor(1.0), "now and then": torch.tensor(4.0)})
+    stats.add({"a": torch.tensor(2.0)})
+    stats.add({"a": torch.tensor(6.0), "now and then": torch.tensor(6.0)})
+    assert stats.read() == {"a": 3.0, "now and then": 5.0}
+
+
 def test_reading_does_not_change_what_was_given():
     stats, x = Stats(), torch.tensor(1.0)
     stats.add({"x": x})

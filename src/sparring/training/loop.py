@@ -172,7 +172,9 @@ class Loop:
     def go(self, first: int) -> None:
         """Steps `first` to the end of the budget, then `on_end`."""
         try:
-            self.steps(first)
+            # The caller's global random numbers are none of a run's business.
+            with torch.random.fork_rng(devices=[]):
+                self.steps(first)
         except (Stopped, DivergedError):
             self.end()
             raise
