@@ -29,7 +29,6 @@ from sparring.storage import (
     replace_file,
     tensors_to_bytes,
     to_json,
-    to_json,
 )
 
 SCHEMA = 1
