@@ -60,15 +60,15 @@ def fast() -> Recipe:
     Paper: Huang et al. 2024, R3GAN, arXiv:2501.05441. Command: `sparring train --preset fast`.
     """
     gamma = Cosine(start=0.5, end=0.05)
-    optim = Adam(lr=2e-3, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.1))
+    optim = Adam(lr=3e-3, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.1))
     return Recipe(
         nets=Fast(),
         loss=RelativisticPaired(),
-        tricks=(R1(gamma=gamma, share=0.25, every=4), R2(gamma=gamma, share=0.25, every=4)),
+        tricks=(R1(gamma=gamma, share=0.25, every=8), R2(gamma=gamma, share=0.25, every=8)),
         g_optim=optim,
         d_optim=optim,
         batch=32,
-        images=180_000,
+        images=200_000,
         share_fakes=True,
         ema=10_000,
     )
