@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -234,6 +235,16 @@ def test_a_preset_row_has_the_paper_and_the_command_of_the_preset() -> None:
 def test_every_exit_code_has_a_row(page: str, first: str) -> None:
     errors = {e.exit_code for e in (SparringError, Stopped, *SparringError.__subclasses__())}
     assert [int(row[0]) for row in rows(ROOT / page, first)] == sorted(errors | {0, 130})
+
+
+def test_the_design_page_has_the_layers_of_the_import_contract() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(c["layers"] for c in contract["contracts"] if c["id"] == "layers")
+    wanted = [set(layer.replace("sparring.", "").split(" | ")) for layer in layers]
+    page = (ROOT / "docs" / "design.md").read_text()
+    shown = re.search(r"^```\n(cli\n.*?)^```$", page, re.M | re.S)
+    assert shown
+    assert [set(line.split(", ")) for line in shown[1].splitlines()] == wanted[1:]
 
 
 def test_every_conversion_and_ending_is_on_the_data_page() -> None:
