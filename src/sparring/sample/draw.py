@@ -25,11 +25,15 @@ class Model:
         self.device = torch.device(device)
 
     def noise(self, n: int, seed: int = 0, start: int = 0) -> Tensor:
-        """(n, latent) latents of the samples start, start + 1, ...; each its own draw."""
-        rows = range(start, start + n)
-        # On the CPU, so that a seed gives the same latents on every device.
-        one = [self.generator.noise(1, Draws(seed, "sample", i)) for i in rows]
-        return torch.cat(one).to(self.device)
+        """(n, latent) latents of the samples start, start + 1, ...; drawn block by block.
+
+        On the CPU, so that a seed gives the same latents on every device.
+        """
+        first, last = start // BLOCK, (start + n - 1) // BLOCK
+        blocks = [
+            self.generator.noise(BLOCK, Draws(seed, "sample", b)) for b in range(first, last + 1)
+        ]
+        return torch.cat(blocks)[start - first * BLOCK :][:n].to(self.device)
 
     @torch.no_grad()
     def make(self, z: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
     )
     classes = train.classes if isinstance(train, Images) else ()
     left_out = data.left_out if isinstance(data, Images) else ()
-    material = Material(train, real, Spec(train.shape, classes), data.digest, left_out)
+    material = Material(train, real, Spec(train.shape, classes), train.digest, left_out)
     return fill_schedules(recipe), material
 
 
