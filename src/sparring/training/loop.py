@@ -130,8 +130,11 @@ def resume(
 
 
 def _budget(recipe: Recipe, material: Material, device: Device, minutes: float) -> Recipe:
-    """The recipe with as many images as this machine trains in `minutes`."""
-    speed = measure(recipe, material, device, device.precision, 3.0)
+    """The recipe with as many images as this machine trains in `minutes`.
+
+    A tenth is left for samples, checkpoints and a processor that slows down when it is warm.
+    """
+    speed = 0.9 * measure(recipe, material, device, device.precision, 3.0)
     images = max(1, round(speed * minutes * 60 / recipe.images_per_step)) * recipe.images_per_step
     every = max(1, images // 20)
     return replace(recipe, images=images, sample_every=every, checkpoint_every=2 * every)
