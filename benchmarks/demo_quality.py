@@ -1,13 +1,13 @@
 """Equal time on two cores: `fast`, the textbook loop, and the textbook loop tuned.
 
-    SPARRING_TEST_DATA=... python benchmarks/demo_quality.py [--seconds 150] [--seeds 3]
+    SPARRING_TEST_DATA=... python benchmarks/demo_quality.py [--seeds 3] [--arms ...]
 
 Data: the 60,000 training images of Fashion-MNIST (fashion_mnist.npz in the folder that
 SPARRING_TEST_DATA names). Every arm trains for the same time, measured while it trains; the clock
 leaves out imports, opening the data and the scores. Scores: `domain-fid` of 10,000 samples, and
 the class shares of 2,000 samples by the same classifier.
 
-- fast: the preset, its budget set by --minutes as a user would.
+- fast, gan, dcgan: the presets, their budget set by --minutes as a user would.
 - textbook: DCGAN networks, non-saturating loss, fp32, batch 256, AdamW 2e-4 betas (0.5, 0.999);
   detached fakes, fused optimiser, D frozen in G's step; the raw generator is scored.
 - tuned: the same loop with the best settings found (see TUNED), its average is scored.
@@ -38,14 +38,15 @@ from sparring.training.setup import Material, open_data
 
 TEXTBOOK = {"width": 64, "batch": 256, "lr": 2e-4, "bf16": False, "average": False}
 TUNED = {"width": 32, "batch": 32, "lr": 1e-3, "bf16": True, "average": True}
-ARMS = ("fast", "textbook", "tuned")
 
 
-def fast(source: sparring.Source, seconds: float, seed: int) -> tuple[Model, int, float]:
-    """The preset as `sparring train --minutes` runs it."""
+def preset(
+    name: str, source: sparring.Source, seconds: float, seed: int
+) -> tuple[Model, int, float]:
+    """A preset as `sparring train --minutes` runs it."""
     from sparring.training import train
 
-    recipe = replace(sparring.PRESETS["fast"](), data=source, seed=seed, metrics=())
+    recipe = replace(sparring.PRESETS[name](), data=source, seed=seed, metrics=())
     with tempfile.TemporaryDirectory() as folder:
         run = train(recipe, Path(folder) / "run", minutes=seconds / 60, quiet=True)
         last = run.stats()[-1]
@@ -101,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=150)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arms", nargs="+", default=["fast", "textbook", "tuned"])
     parser.add_argument("--pictures", type=Path, help="a folder for a grid of each run")
     args = parser.parse_args()
     folder = os.environ.get("SPARRING_TEST_DATA")
@@ -110,11 +112,11 @@ def main() -> None:
     _, material = open_data(replace(sparring.PRESETS["fast"](), data=source))
     results = Results("demo_quality")
     for seed in range(args.seeds):
-        for arm in ARMS:
+        for arm in args.arms:
             if results.done(arm=arm, seed=seed, budget=args.seconds):
                 continue
-            if arm == "fast":
-                model, images, spent = fast(source, args.seconds, seed)
+            if arm in sparring.PRESETS:
+                model, images, spent = preset(arm, source, args.seconds, seed)
             else:
                 settings = TEXTBOOK if arm == "textbook" else TUNED
                 model, images, spent = textbook(material, args.seconds, seed, settings)
@@ -138,7 +140,7 @@ def main() -> None:
                 args.pictures.mkdir(exist_ok=True, parents=True)
                 picture = grid(to_uint8(model.sample(64)))
                 picture.save(args.pictures / f"{arm}-{seed}.png")
-    for arm in ARMS:
+    for arm in args.arms:
         rows = [r for r in results.rows() if r["arm"] == arm and r["budget"] == args.seconds]
         values = [r["domain_fid"] for r in rows]
         low, high = min(min(r["shares"]) for r in rows), max(max(r["shares"]) for r in rows)
