@@ -62,12 +62,12 @@ def test_every_source_round_trips_through_its_text(here):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("rnig", "did you mean 'Ring'?"),
-        ("fashon", "did you mean 'Fashion'?"),
+        ("rnig", "did you mean 'ring'?"),
+        ("fashon", "did you mean 'fashion'?"),
         ("photo5", "did you mean './photos'?"),
         ("qqqqqq", "neither a named source nor a path"),
         ("", "no data are named"),
-        ("Rnig(modes=8)", "did you mean 'Ring'?"),
+        ("Rnig(modes=8)", "did you mean 'ring'?"),
         ("Ring(mods=8)", "did you mean 'modes'?"),
         ("Ring(modes=0)", "at least one mode"),
     ],
