@@ -67,7 +67,7 @@ def test_every_source_round_trips_through_its_text(here):
         ("photo5", "did you mean './photos'?"),
         ("qqqqqq", "neither a named source nor a path"),
         ("", "no data are named"),
-        ("Rnig(modes=8)", "did you mean 'ring'?"),
+        ("Rnig(modes=8)", "did you mean 'Ring'?"),
         ("Ring(mods=8)", "did you mean 'modes'?"),
         ("Ring(modes=0)", "at least one mode"),
     ],
