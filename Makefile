@@ -17,7 +17,7 @@ BIN := .venv/bin
 
 # Trains on the bundled Fashion-MNIST images, then shows what the generator makes.
 demo: .venv/installed
-	@run=$$($(BIN)/sparring train fashion --minutes 2.5 | tail -n 1) && \
+	@run=$$($(BIN)/sparring train fashion --minutes 2.2 | tail -n 1) && \
 	$(BIN)/sparring sample $$run && \
 	$(BIN)/sparring morph $$run && \
 	echo && echo "Look at:" && \
