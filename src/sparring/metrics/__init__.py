@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from sparring.errors import DataError
 from sparring.metrics.classifier import DomainClassifier
 from sparring.metrics.domain import DomainFid
+from sparring.metrics.features import DomainFeatures, Extractor, Features, Pixels
 from sparring.metrics.frechet import Gaussian, frechet_distance
+from sparring.metrics.inception import Inception
 from sparring.metrics.metric import Fake, Metric, Real, Score
 from sparring.metrics.optimal import Optimum, bandwidth, discriminator_error, kde, optimum
 from sparring.metrics.points import ModeCoverage, Wasserstein1D
+from sparring.metrics.resize import AntialiasedBilinear, Bilinear, PILBicubic, Resize, TFBilinear
+from sparring.metrics.weights import load_weights, offer
 
 
 def default_metrics(real: Real) -> tuple[Metric, ...]:
@@ -40,15 +44,25 @@ def evaluate(
 
 
 __all__ = [
+    "AntialiasedBilinear",
+    "Bilinear",
     "DomainClassifier",
+    "DomainFeatures",
     "DomainFid",
+    "Extractor",
     "Fake",
+    "Features",
     "Gaussian",
+    "Inception",
     "Metric",
     "ModeCoverage",
     "Optimum",
+    "PILBicubic",
+    "Pixels",
     "Real",
+    "Resize",
     "Score",
+    "TFBilinear",
     "Wasserstein1D",
     "bandwidth",
     "default_metrics",
@@ -56,5 +70,7 @@ __all__ = [
     "evaluate",
     "frechet_distance",
     "kde",
+    "load_weights",
+    "offer",
     "optimum",
 ]

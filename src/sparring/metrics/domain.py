@@ -10,9 +10,8 @@ from torch import Tensor
 from sparring.data.source import Images
 from sparring.metrics.classifier import VERSION, WIDTH, DomainClassifier
 from sparring.metrics.frechet import Gaussian, distance_error, frechet_distance
-from sparring.metrics.metric import Fake, Metric, Real, Score, protocol
+from sparring.metrics.metric import Fake, Metric, Real, Score, protocol, shuffled
 from sparring.parts import require
-from sparring.randomness import generator
 
 _GROUPS = 10  # of the jackknife
 
@@ -92,24 +91,19 @@ def _reference(classifier: DomainClassifier, real: Real, train: Images, n: int) 
 
 
 def _look(classifier: DomainClassifier, real: Real, train: Images, n: int) -> _Reference:
-    order = _shuffled(len(train))
+    order = shuffled(len(train))
     features = classifier.features(train.pixels[order[:n]])
     gaussian = Gaussian.of(features)
     # Real images in the place of the samples: others of the training split at the same n, where
     # there are as many, and those held out, where they are as many or enough to tell anything.
     others = {"training": train.pixels[order[n : 2 * n]]} if len(train) >= 2 * n else {}
     if real.held_out is not None and len(real.held_out) >= min(n, 2 * WIDTH):
-        others["held_out"] = real.held_out.pixels[_shuffled(len(real.held_out))[:n]]
+        others["held_out"] = real.held_out.pixels[shuffled(len(real.held_out))[:n]]
     floors = {}
     for name, pixels in others.items():
         distance = frechet_distance(Gaussian.of(classifier.features(pixels)), gaussian)
         floors[name] = {"value": distance, "n": len(pixels)}
     return _Reference(gaussian, _counts(classifier, features), floors)
-
-
-def _shuffled(n: int) -> Tensor:
-    # Folders come sorted by class, so their first images would not do.
-    return torch.randperm(n, generator=generator("domain-fid reference", n))
 
 
 def _counts(classifier: DomainClassifier, features: Tensor) -> Tensor:

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from sparring.data.source import Images, Points
+from sparring.data.split import take
 from sparring.errors import DataError
 from sparring.parts import Part
+from sparring.randomness import generator
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,43 @@ class Real:
     held_out: Images | None = None
     points: Points | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: (C, H, W), or (d,) for points."""
+        data = self.points or self.train
+        if data is None:
+            raise DataError("no data to compare with", where=self.name)
+        return data.shape
+
+    def some(self, n: int) -> Images:
+        """n images of the training split, at random but always the same; all where it is smaller.
+
+        Raises DataError when the data are points.
+        """
+        if self.train is None:
+            raise DataError("the metric needs images", where=self.name)
+        if n >= len(self.train):
+            return self.train
+        # Folders come sorted by class, so their first images would not do.
+        return take(self.train, shuffled(len(self.train))[:n])
+
+
+def shuffled(n: int) -> Tensor:
+    """int64 (n,): the order in which n images are taken for a reference."""
+    return torch.randperm(n, generator=generator("domain-fid reference", n))
+
 
 @dataclass(frozen=True)
 class Fake:
     """Generated samples: `take(n)` yields batches, uint8 (B, C, H, W) or float points (B, d).
 
     The first n samples are the same whatever n is. name: what the protocol calls them, such as
-    "EMA generator at 120000 images, seed 0".
+    "EMA generator at 120000 images, seed 0"; label(i): what the i-th sample is called.
     """
 
     name: str
     take: Callable[[int], Iterator[Tensor]]
+    label: Callable[[int], str] = str
 
     def batches(self, n: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
         """The first n samples, batch by batch on the CPU, never more than n in all.

@@ -1,0 +1,267 @@
+"""What a metric sees of an image: features, numbers that some network or rule makes of it.
+
+A `Features` part is opened on the real data (a domain classifier has to be trained on them) and
+gives an `Extractor`, which turns uint8 images into float32 features and knows what a protocol says
+of them. The features of one set are computed once, however many metrics ask for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sparring.errors import DataError, DiskError
+from sparring.metrics.classifier import VERSION, WIDTH, DomainClassifier, cache_folder
+from sparring.metrics.metric import Fake, Real
+from sparring.parts import Part, require
+from sparring.storage import replace_file, tensors_to_bytes
+
+_HELD = 2**28  # bytes of features kept in memory or in the cache: 32,768 of Inception's
+_log = logging.getLogger("sparring")
+
+
+class Features(Part, kind="features"):
+    """What turns images into the numbers that a metric compares."""
+
+    def open(self, real: Real) -> Extractor:
+        """What computes them; DataError when these data or this machine do not allow it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """Computes features, and says what they are.
+
+    key: a word for the names of scores; name, digest (16 hexadecimal digits of the SHA-256 of the
+    weights) and resize: what a protocol says; dimension: numbers per image; compute: uint8
+    (B, C, H, W) -> (B, dimension) on the CPU or a device; batch: images it takes at once;
+    channels: how many an image may have, () for any; more: what else a protocol says.
+    """
+
+    key: str
+    name: str
+    digest: str
+    dimension: int
+    resize: str
+    compute: Callable[[Tensor], Tensor]
+    batch: int = 256
+    channels: tuple[int, ...] = ()
+    more: tuple[tuple[str, Any], ...] = ()
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """float32 (B, dimension) on the CPU, of images uint8 (B, C, H, W), any B.
+
+        Raises TypeError for other numbers than uint8, DataError for a count of channels that the
+        network does not read.
+        """
+        if images.dtype != torch.uint8:
+            raise TypeError(f"features are taken of uint8 images, not of {images.dtype}")
+        if self.channels and images.shape[1] not in self.channels:
+            allowed = " or ".join(map(str, self.channels))
+            raise DataError(
+                f"{self.name} reads images of {allowed} channels",
+                why=f"these have {images.shape[1]}",
+            )
+        parts = []
+        for part in images.split(self.batch):
+            with torch.autocast(part.device.type, enabled=False):
+                parts.append(self.compute(part).float().cpu())
+        return torch.cat(parts) if parts else torch.empty(0, self.dimension)
+
+    def stream(
+        self, batches: Iterable[Tensor], total: int = 0, name: Callable[[int], str] = str
+    ) -> Iterator[Tensor]:
+        """Features of all batches, `batch` images at a time, in memory that does not grow.
+
+        name: what the i-th image is called in the DataError that a feature which is not finite
+        raises. total: how many images will come, for whoever watches.
+        """
+        seen = 0
+        for images in blocks(batches, self.batch):
+            features = self(images)
+            bad = (~features.isfinite().all(dim=1)).nonzero()
+            if len(bad):
+                raise DataError(
+                    f"the features of image {name(seen + int(bad[0]))} are not finite",
+                    why=f"{self.name} gives NaN or infinity",
+                )
+            seen += len(features)
+            if _watchers:
+                _watchers[-1](self.key, seen, total)
+            yield features
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What every protocol says of the features."""
+        return {
+            "features": self.name,
+            "features_digest": self.digest,
+            **dict(self.more),
+            "resize": self.resize,
+            "features_dtype": "float32",
+        }
+
+    @property
+    def identity(self) -> str:
+        """Equal for two extractors whose features are."""
+        return f"{self.name}|{self.digest}|{self.resize}"
+
+
+def blocks(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """The rows of the batches in blocks of `size`, the last one shorter."""
+    held: list[Tensor] = []
+    rows = 0
+    for batch in batches:
+        held.append(batch)
+        rows += len(batch)
+        while rows >= size:
+            together = torch.cat(held)
+            yield together[:size]
+            held, rows = [together[size:]], rows - size
+    if rows:
+        yield torch.cat(held)
+
+
+# -------------------------------------------------------------------- features of the two sides
+
+
+def real_features(extractor: Extractor, real: Real, n: int) -> Tensor:
+    """float32 (min(n, N), d): those of `real.some(n)`, from the cache if they were ever computed.
+
+    The cache's key is the content of the images, so changed data are never taken for the old.
+    """
+    images = real.some(n)
+    key = hashlib.sha256(f"{extractor.identity}|{images.digest}".encode()).hexdigest()[:24]
+    path = cache_folder() / "features" / f"{key}.safetensors"
+    shape = (len(images), extractor.dimension)
+    known = _load(path, shape) if images.digest else None
+    if known is not None:
+        return known
+    batches = (part for part in images.pixels.split(extractor.batch))
+    features = torch.cat([*extractor.stream(batches, len(images))])
+    if images.digest and features.nbytes <= _HELD:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, tensors_to_bytes({"features": features}))
+        except (OSError, DiskError) as e:
+            _log.warning("the features are not kept in the cache: %s", e)
+    return features
+
+
+def fake_features(extractor: Extractor, real: Real, fake: Fake, n: int) -> Tensor:
+    """float32 (n, d): those of the first n samples, computed once for all metrics.
+
+    Raises DataError as `Fake.batches` does.
+    """
+    held = _made.setdefault(fake, {})
+    known = held.get(extractor.identity)
+    if known is None or len(known) < n:
+        batches = fake.batches(n, real.shape)
+        known = torch.cat([*extractor.stream(batches, n, fake.label)])
+        if known.nbytes <= _HELD:
+            held[extractor.identity] = known
+    return known[:n]
+
+
+_made: WeakKeyDictionary[Fake, dict[str, Tensor]] = WeakKeyDictionary()
+
+
+def _load(path: Path, shape: tuple[int, int]) -> Tensor | None:
+    try:
+        features = load_file(path)["features"]
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError):
+        return None
+    return features if tuple(features.shape) == shape else None
+
+
+_watchers: list[Callable[[str, int, int], None]] = []
+
+
+@contextmanager
+def watching(watcher: Callable[[str, int, int], None]) -> Iterator[None]:
+    """Calls watcher(key of the features, images done, images in all) while features are made."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.pop()
+
+
+def device() -> torch.device:
+    """Where feature networks run."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+# --------------------------------------------------------------------- features without ImageNet
+
+
+class DomainFeatures(Features):
+    """The penultimate layer of a classifier of the data themselves, 128 numbers >= 0.
+
+    For labelled images of any size and channels; the classifier is trained once per data set.
+    """
+
+    paper = "Salimans et al. 2016, arXiv:1606.03498"
+
+    def open(self, real: Real) -> Extractor:
+        classifier = DomainClassifier.of(real)
+        return Extractor(
+            key="domain",
+            name=f"domain classifier {VERSION}, penultimate layer",
+            digest=classifier.digest,
+            dimension=WIDTH,
+            resize=classifier.resize,
+            compute=classifier.features,
+            more=(
+                ("features_accuracy", classifier.accuracy),
+                ("features_tested", classifier.tested),
+            ),
+        )
+
+
+class Pixels(Features):
+    """The pixels themselves, in [0, 1], averaged until the longer side has at most `side` pixels.
+
+    They need no weights and no network; distances of them see little of what people see.
+    """
+
+    paper = "Borji 2019, arXiv:1802.03446"
+
+    side: int = 32
+
+    def check(self) -> None:
+        require(self.side >= 1, "side must be at least 1")
+
+    def open(self, real: Real) -> Extractor:
+        channels, height, width = real.shape
+        shrink = -(-max(height, width) // self.side)
+        rows, columns = -(-height // shrink), -(-width // shrink)
+
+        def compute(images: Tensor) -> Tensor:
+            x = images.float() / 255
+            if shrink > 1:
+                x = torch.nn.functional.avg_pool2d(
+                    x, shrink, ceil_mode=True, count_include_pad=False
+                )
+            return x.flatten(1)
+
+        return Extractor(
+            key="pixels",
+            name="pixels",
+            digest="",
+            dimension=channels * rows * columns,
+            resize="none" if shrink == 1 else f"mean of {shrink}x{shrink} pixels",
+            compute=compute,
+        )
