@@ -115,6 +115,7 @@ class Run:
         about = {
             "shape": spec.shape,
             "classes": spec.classes,
+            "vectors": spec.vectors,
             "images": images,
             "sparring": __version__,
         }
@@ -163,7 +164,7 @@ class Run:
                 about = json.loads((f.metadata() or {})["sparring"])
                 tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
             shape, classes = tuple(about["shape"]), tuple(about["classes"])
-            spec = Spec(shape, classes)
+            spec = Spec(shape, classes, about.get("vectors", False))
             players = recipe.game.build(recipe.nets, spec)
             generator = cast(Generator, players[recipe.game.generators[0]])
             generator.load_state_dict(tensors)

@@ -29,6 +29,16 @@ def disk_errors(what: str, where: object, fix: str = "free some space") -> Itera
         raise DiskError(f"cannot write {what}", where=where, why=why, fix=fix) from e
 
 
+def cache_folder() -> Path:
+    """Where what is computed once is kept: SPARRING_CACHE, else XDG_CACHE_HOME/sparring, else
+    ~/.cache/sparring."""
+    own = os.environ.get("SPARRING_CACHE")
+    if own:
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "sparring"
+
+
 def write_new(path: Path, data: bytes) -> str:
     """Writes `data` to `path`, on disk when this returns; its SHA-256."""
     with open(path, "wb") as f:

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from sparring.data.rows import Rows
 from sparring.data.source import Images
 from sparring.errors import DataError
-from sparring.metrics import DomainClassifier, Real
-from sparring.metrics.classifier import Net, cache_folder, weights_digest
+from sparring.metrics import DomainClassifier, Real, default_metrics
+from sparring.metrics.classifier import Net, weights_digest
+from sparring.storage import cache_folder
 
 STARTED = "training the domain classifier once for this data set"
 
@@ -179,3 +181,22 @@ def test_fashion_is_learnt(
     )
     classifier = DomainClassifier.of(real)
     assert 0.86 < classifier.accuracy < 0.95
+
+
+def test_of_images_in_a_file_it_is_the_same(cache: Path, striped: Real, tmp_path, monkeypatch):
+    train = striped.train
+    assert train
+    pixels = Rows(train.pixels.shape, torch.uint8, lambda i: train.pixels[i])
+    one = DomainClassifier.of(striped)
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path))
+    two = DomainClassifier.of(replace(striped, train=replace(train, pixels=pixels)))
+    assert (one.digest, one.accuracy) == (two.digest, two.accuracy)
+
+
+def test_several_labels_an_image_are_no_classes(cache: Path, striped: Real):
+    assert striped.train
+    several = replace(striped.train, labels=torch.rand(1200, 4))
+    with pytest.raises(DataError, match="needs one class for each image"):
+        DomainClassifier.of(replace(striped, train=several))
+    assert default_metrics(replace(striped, train=several)) == ()
+    assert default_metrics(striped) != ()

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
+from sparring.data.rows import Rows
 
-def digest(pixels: Tensor, labels: Tensor | None) -> str:
+_BLOCK = 4096  # rows of a file read at once
+
+
+def digest(pixels: Tensor | Rows, labels: Tensor | None) -> str:
     """16 hexadecimal digits of the SHA-256 of shape, pixels and labels.
 
-    pixels: uint8 (N, C, H, W), read in the order N, H, W, C; labels: int64 (N,) or None.
+    pixels: uint8 or float32 (N, C, H, W), read in the order N, H, W, C; labels: int64 (N,), float32
+    (N, K) or None.
     """
-    sha = hashlib.sha256(repr((tuple(pixels.shape), labels is not None)).encode())
-    sha.update(pixels.permute(0, 2, 3, 1).contiguous().numpy().data.cast("B"))
+    said = (tuple(pixels.shape), labels is not None)
+    more = () if pixels.dtype == torch.uint8 else (str(pixels.dtype),)
+    sha = hashlib.sha256(repr(said + more).encode())
+    for block in [pixels] if isinstance(pixels, Tensor) else _blocks(pixels):
+        sha.update(block.permute(0, 2, 3, 1).contiguous().numpy().data.cast("B"))
     if labels is not None:
-        sha.update(labels.contiguous().numpy().astype("<i8").tobytes())
+        kind = "<f4" if labels.is_floating_point() else "<i8"
+        sha.update(labels.contiguous().numpy().astype(kind).tobytes())
     return sha.hexdigest()[:16]
+
+
+def digest_part(whole: str, index: Tensor) -> str:
+    """The fingerprint of the images at `index`, int64 (n,), of a set of the digest `whole`."""
+    return hashlib.sha256(whole.encode() + index.numpy().astype("<i8").tobytes()).hexdigest()[:16]
+
+
+def _blocks(rows: Rows) -> Iterator[Tensor]:
+    for start in range(0, len(rows), _BLOCK):
+        yield rows[start : start + _BLOCK]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sparring.data.decode import Facts
 from sparring.data.files import Files, Loaded, load
@@ -17,6 +19,8 @@ from sparring.data.split import split
 from sparring.parts import show
 from sparring.randomness import generator
 
+_BLOCK = 1024  # images looked at together
+_WIDE = 3.0  # beyond it a number is far from what networks are fed with
 _FEW = 1000  # images; below, D learns them by heart unless it is regularised
 _DRAWN = 100_000  # points for the entropy and the quantiles
 _LISTED = 20  # lines or words of a kind in the table
@@ -65,51 +69,95 @@ def _images(images: Images, names: Sequence[str]) -> dict[str, Any]:
     """What holds of any images: `names` are what to call each of them."""
     n, (channels, height, width) = len(images), images.shape
     classes = None
-    if images.labels is not None:
+    if images.labels is not None and not images.vectors:
         counts = images.labels.bincount(minlength=len(images.classes)).tolist()
         classes = dict(zip(images.classes, counts))
-    repeats = _repeats(images, names)
+    looks = _look(images, names)
     held_out = len(split(n)[1])
     return {
         "count": n,
         "channels": channels,
         "size": [height, width],
+        "values": "0 to 255" if images.pixels.dtype == torch.uint8 else "float32, -1 to 1",
+        "kept": "in memory" if isinstance(images.pixels, Tensor) else "in a file",
         "classes": classes,
+        "labels": _columns(images) if images.vectors else None,
         "training": n - held_out,
         "held_out": held_out,
-        "duplicates": len(repeats),
-        "duplicate_examples": repeats[:5],
+        "duplicates": len(looks.repeats),
+        "duplicate_examples": looks.repeats[:5],
         "left_out": [{"file": file, "reason": why} for file, why in images.left_out],
         "digest": images.digest,
-        "problems": list(_image_problems(images, len(repeats), classes)),
+        "problems": [
+            *_image_problems(images, looks, classes),
+            *(_label_problems(images) if images.vectors else ()),
+        ],
     }
 
 
-def _repeats(images: Images, names: Sequence[str]) -> list[list[str]]:
-    """[image, the earlier one it equals] for every image equal to an earlier one, as trained on."""
-    first: dict[bytes, str] = {}
-    repeats = []
-    for pixels, name in zip(images.pixels.permute(0, 2, 3, 1).contiguous().numpy(), names):
-        key = hashlib.sha256(pixels.tobytes()).digest()
-        if key in first:
-            repeats.append([name, first[key]])
-        else:
-            first[key] = name
-    return repeats
+def _columns(images: Images) -> dict[str, dict[str, float]]:
+    """Least, mean and greatest of each column of labels."""
+    assert images.labels is not None
+    least, mean, most = images.labels.amin(0), images.labels.mean(0), images.labels.amax(0)
+    return {
+        name: {"min": least[i].item(), "mean": mean[i].item(), "max": most[i].item()}
+        for i, name in enumerate(images.classes)
+    }
 
 
-def _image_problems(images: Images, repeats: int, classes: dict[str, int] | None) -> Iterable[str]:
-    n, pixels = len(images), images.pixels
+@dataclass(frozen=True)
+class _Looks:
+    """What only all pixels show: [image, the earlier one it equals] for every image equal to an
+    earlier one as trained on, how many are of one colour, whether all are grey."""
+
+    repeats: list[list[str]]
+    blank: int
+    grey: bool
+
+
+def _look(images: Images, names: Sequence[str]) -> _Looks:
+    """Goes through the images block by block: they need not all fit into memory."""
+    first: dict[bytes, int] = {}
+    repeats, blank, grey = [], 0, True
+    for start in range(0, len(images), _BLOCK):
+        block = images.pixels[start : start + _BLOCK]
+        for i, pixels in enumerate(block.permute(0, 2, 3, 1).contiguous().numpy(), start):
+            earlier = first.setdefault(hashlib.sha256(pixels.tobytes()).digest()[:16], i)
+            if earlier != i:
+                repeats.append([names[i], names[earlier]])
+        flat = block.flatten(1)
+        blank += int((flat.amax(1) == flat.amin(1)).sum())
+        grey = grey and bool((block == block[:, :1]).all())
+    return _Looks(repeats, blank, grey)
+
+
+def _label_problems(images: Images) -> Iterable[str]:
+    wide = [c for c, v in _columns(images).items() if max(-v["min"], v["max"]) > _WIDE]
+    if wide:
+        yield (
+            f"the numbers {', '.join(wide[:5])} reach beyond {_WIDE:g}: they are taken as they are,"
+            " and networks learn best from numbers between -1 and 1"
+        )
+
+
+def _image_problems(images: Images, looks: _Looks, classes: dict[str, int] | None) -> Iterable[str]:
+    n = len(images)
     if n < _FEW:
         yield (f"{n} images are few: without augmentation the discriminator learns them by heart")
-    if repeats:
-        yield f"{repeats} of {n} images repeat an earlier one exactly"
-    blank = int((pixels.flatten(1).amax(1) == pixels.flatten(1).amin(1)).sum())
-    if blank:
-        yield f"{blank} images are of one colour all over"
-    if images.shape[0] == 3 and bool((pixels == pixels[:, :1]).all()):
+    if looks.repeats:
+        yield f"{len(looks.repeats)} of {n} images repeat an earlier one exactly"
+    if looks.blank:
+        yield f"{looks.blank} images are of one colour all over"
+    if images.shape[0] == 3 and looks.grey:
         yield "all images are grey but stored in colour: stored as grey they would train faster"
     if classes:
+        single = [c for c, count in classes.items() if count == 1]
+        if single:
+            yield (
+                f"the class '{single[0]}' has one image"
+                + (f", and {len(single) - 1} more classes have" if single[1:] else "")
+                + ": nothing can be learnt of a class from one image"
+            )
         small, large = (
             min(classes, key=lambda c: classes[c]),
             max(classes, key=lambda c: classes[c]),
@@ -221,7 +269,13 @@ def _image_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
         others = f"{info['files']} images, {info['other_files']} others"
         rows += [("files", others), ("sizes", f"{sizes} (height x width)")]
         rows += [(name, _counts(info[name])) for name in ("formats", "modes", "conversions")]
-    rows.append(("classes", _counts(info["classes"] or {})))
+    rows.append(("pixels", f"{info['values']}, {info['kept']}"))
+    if info["labels"]:
+        columns = [f"{c} {v['min']:.4g}..{v['max']:.4g}" for c, v in info["labels"].items()]
+        more = ", ..." if len(columns) > _LISTED else ""
+        rows.append(("labels", f"{len(columns)}: {', '.join(columns[:_LISTED])}{more}"))
+    else:
+        rows.append(("classes", _counts(info["classes"] or {})))
     rows.append(("duplicates", str(info["duplicates"])))
     rows.append(("digest", info["digest"]))
     return rows

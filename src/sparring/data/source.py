@@ -9,19 +9,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from sparring.data.rows import Rows
 from sparring.parts import Part
 
 
 @dataclass(frozen=True)
 class Images:
-    """A set of images of one size, decoded.
+    """A set of images of one size.
 
-    pixels: uint8 (N, C, H, W), channels-last in memory; labels: int64 (N,) indices into `classes`,
-    or None; classes: their names; digest: 16 hexadecimal digits of the SHA-256 of shape, pixels
-    and labels; left_out: (file, reason) for each image not taken.
+    pixels: (N, C, H, W), channels-last in memory, uint8 from 0 to 255 or float32 from -1 to 1; a
+    tensor, or rows of a file. Read them by `uint8` and `float`, a few at a time.
+    labels: int64 (N,) indices into `classes`; or float32 (N, K), one column for each of `classes`
+    (several labels as 0 and 1, or numbers as they were given, not scaled); or None.
+    classes: the names; digest: 16 hexadecimal digits of the SHA-256 of what the set is;
+    left_out: (file, reason) for each image not taken.
     """
 
-    pixels: Tensor
+    pixels: Tensor | Rows
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
     digest: str = ""
@@ -34,6 +38,21 @@ class Images:
     def shape(self) -> tuple[int, ...]:
         """(C, H, W)"""
         return tuple(self.pixels.shape[1:])
+
+    @property
+    def vectors(self) -> bool:
+        """Whether a label is a row of K numbers and not one class."""
+        return self.labels is not None and self.labels.dim() == 2
+
+    def uint8(self, index: Tensor | slice) -> Tensor:
+        """The images at an index int64 (n,), a mask or a slice as uint8 (n, C, H, W)."""
+        x = self.pixels[index]
+        return x if x.dtype == torch.uint8 else (x * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+    def float(self, index: Tensor | slice) -> Tensor:
+        """The same images as float32 in [-1, 1]."""
+        x = self.pixels[index]
+        return x.float().div_(127.5).sub_(1) if x.dtype == torch.uint8 else x
 
 
 @dataclass(frozen=True)

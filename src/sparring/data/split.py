@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sparring.data.digest import digest
+from sparring.data.digest import digest, digest_part
+from sparring.data.rows import Rows
 from sparring.data.source import Images
 from sparring.errors import RecipeError
 from sparring.randomness import generator
@@ -33,8 +34,15 @@ def split(n: int, held_out: int | None = None) -> tuple[Tensor, Tensor]:
 
 
 def take(images: Images, index: Tensor) -> Images:
-    """The images at `index`, int64 (n,), in that order, with their own digest."""
-    # Indexed with the channels last, so that the result is so in memory too.
-    pixels = images.pixels.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
+    """The images at `index`, int64 (n,), in that order, with their own digest.
+
+    Of rows in a file nothing is read: the digest is then that of the whole set and of `index`.
+    """
     labels = None if images.labels is None else images.labels[index]
-    return replace(images, pixels=pixels, labels=labels, digest=digest(pixels, labels))
+    if isinstance(images.pixels, Rows):
+        pixels, known = images.pixels.take(index), digest_part(images.digest, index)
+    else:
+        # Indexed with the channels last, so that the result is so in memory too.
+        pixels = images.pixels.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
+        known = digest(pixels, labels)
+    return replace(images, pixels=pixels, labels=labels, digest=known)

@@ -18,11 +18,12 @@ from sparring.metrics.weights import load_weights, offer
 
 
 def default_metrics(real: Real) -> tuple[Metric, ...]:
-    """The metrics that say something about these data; none for images without labels."""
+    """The metrics that say something about these data; none for images without classes."""
     if real.points is not None:
         line = (Wasserstein1D(),) if real.points.shape == (1,) else ()
         return (ModeCoverage(), *line)
-    labelled = real.train is not None and real.train.labels is not None
+    train = real.train
+    labelled = train is not None and train.labels is not None and not train.vectors
     return (DomainFid(),) if labelled else ()
 
 

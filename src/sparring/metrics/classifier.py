@@ -26,9 +26,11 @@ from torch.nn import functional
 
 from sparring.data.digest import digest
 from sparring.data.source import Images
+from sparring.data.split import take
 from sparring.errors import DataError
 from sparring.metrics.metric import Real
 from sparring.randomness import generator, seeded
+from sparring.storage import cache_folder
 
 # Raise it with any change below that changes the weights: it is part of the cache's key.
 VERSION = 1
@@ -154,16 +156,6 @@ def weights_digest(net: nn.Module) -> str:
     return sha.hexdigest()[:16]
 
 
-def cache_folder() -> Path:
-    """Where what is computed once is kept: SPARRING_CACHE, else XDG_CACHE_HOME/sparring, else
-    ~/.cache/sparring."""
-    own = os.environ.get("SPARRING_CACHE")
-    if own:
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "sparring"
-
-
 # ------------------------------------------------------------------------------------ the data
 
 
@@ -178,6 +170,12 @@ def _labelled(real: Real) -> tuple[Images, tuple[str, ...]]:
             where=real.name,
             why="these have no classes",
             fix="put the images of each class into a folder of its own",
+        )
+    if images.vectors:
+        raise DataError(
+            "the domain classifier needs one class for each image",
+            where=real.name,
+            why=f"these have {images.labels.shape[1]} labels each",
         )
     names = images.classes or tuple(map(str, range(int(images.labels.max()) + 1)))
     if len(images.labels.unique()) < 2:
@@ -195,7 +193,7 @@ def _key(real: Real, images: Images) -> str:
 
 
 def _digest(images: Images) -> str:
-    return images.digest or digest(images.pixels.cpu(), images.labels)
+    return images.digest or digest(images.pixels, images.labels)
 
 
 # -------------------------------------------------------------------------------- the training
@@ -204,22 +202,18 @@ def _digest(images: Images) -> str:
 def _train(real: Real, images: Images, net: Net) -> dict[str, str]:
     """Fits the network in place; returns what is known of it: accuracy, tested, digest."""
     _log.info("training the domain classifier once for this data set (%s)", real.name)
-    pixels, labels = images.pixels.cpu(), images.labels
-    assert labels is not None
-    labels, key = labels.cpu(), _key(real, images)
+    key = _key(real, images)
     if real.held_out is not None and real.held_out.labels is not None and len(real.held_out):
-        tested, truth = real.held_out.pixels.cpu(), real.held_out.labels.cpu()
+        tested = real.held_out
     else:
         order = torch.randperm(len(images), generator=generator("domain classifier split", key))
         out, fit = order.tensor_split([max(1, len(images) // 10)])
-        tested, truth, pixels, labels = pixels[out], labels[out], pixels[fit], labels[fit]
+        tested, images = take(images, out), take(images, fit)
     with seeded("domain classifier", key), _one_thread(), torch.enable_grad():
-        _initialise(net, pixels)
-        _fit(net, pixels, labels, generator("domain classifier batches", key))
+        _initialise(net, images)
+        _fit(net, images, generator("domain classifier batches", key))
     net.eval().requires_grad_(False)
-    with torch.no_grad():
-        guesses = torch.cat([net(part).argmax(dim=1) for part in tested.split(256)])
-    accuracy = (guesses == truth).double().mean().item()
+    accuracy = _accuracy(net, tested)
     _log.info("domain classifier: %.1f %% right of %d images", 100 * accuracy, len(tested))
     return {"accuracy": repr(accuracy), "tested": str(len(tested)), "digest": weights_digest(net)}
 
@@ -236,27 +230,39 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _initialise(net: Net, pixels: Tensor) -> None:
+@torch.no_grad()
+def _accuracy(net: Net, tested: Images) -> float:
+    """The share of images, in [0, 1], whose class is the likeliest."""
+    assert tested.labels is not None
+    right = 0
+    for rows in torch.arange(len(tested)).split(256):
+        guesses = net(tested.uint8(rows)).argmax(dim=1)
+        right += int((guesses == tested.labels[rows]).sum())
+    return right / len(tested)
+
+
+def _initialise(net: Net, images: Images) -> None:
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear, nn.BatchNorm2d)):
             module.reset_parameters()
-    some = pixels[:: max(1, len(pixels) // 1000)].double()
+    some = images.uint8(slice(None, None, max(1, len(images) // 1000))).double()
     net.pixel_mean.copy_(some.mean(dim=(0, 2, 3))[None, :, None, None])
     net.pixel_std.copy_(some.std(dim=(0, 2, 3)).clamp_min(1)[None, :, None, None])
 
 
-def _fit(net: Net, pixels: Tensor, labels: Tensor, rng: torch.Generator) -> None:
+def _fit(net: Net, images: Images, rng: torch.Generator) -> None:
     """AdamW and one cycle of the rate over four epochs, within 25,000 to 80,000 images."""
-    steps = min(max(4 * len(pixels), 25_000), 80_000) // _BATCH
-    epochs = -(-steps * _BATCH // len(pixels))
-    order = torch.cat([torch.randperm(len(pixels), generator=rng) for _ in range(epochs)])
+    assert images.labels is not None
+    steps = min(max(4 * len(images), 25_000), 80_000) // _BATCH
+    epochs = -(-steps * _BATCH // len(images))
+    order = torch.cat([torch.randperm(len(images), generator=rng) for _ in range(epochs)])
     shifts = torch.randint(3, (steps, 2), generator=rng).tolist()
     optimiser = torch.optim.AdamW(net.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.2)
     net.train().requires_grad_(True)
     for rows, shift in zip(order.split(_BATCH), shifts):
-        logits = net(pixels[rows], tuple(shift))
-        loss = functional.cross_entropy(logits, labels[rows])
+        logits = net(images.uint8(rows), tuple(shift))
+        loss = functional.cross_entropy(logits, images.labels[rows])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -92,13 +92,13 @@ def _reference(classifier: DomainClassifier, real: Real, train: Images, n: int) 
 
 def _look(classifier: DomainClassifier, real: Real, train: Images, n: int) -> _Reference:
     order = shuffled(len(train))
-    features = classifier.features(train.pixels[order[:n]])
+    features = classifier.features(train.uint8(order[:n]))
     gaussian = Gaussian.of(features)
     # Real images in the place of the samples: others of the training split at the same n, where
     # there are as many, and those held out, where they are as many or enough to tell anything.
-    others = {"training": train.pixels[order[n : 2 * n]]} if len(train) >= 2 * n else {}
+    others = {"training": train.uint8(order[n : 2 * n])} if len(train) >= 2 * n else {}
     if real.held_out is not None and len(real.held_out) >= min(n, 2 * WIDTH):
-        others["held_out"] = real.held_out.pixels[shuffled(len(real.held_out))[:n]]
+        others["held_out"] = real.held_out.uint8(shuffled(len(real.held_out))[:n])
     floors = {}
     for name, pixels in others.items():
         distance = frechet_distance(Gaussian.of(classifier.features(pixels)), gaussian)

@@ -149,7 +149,8 @@ def real_features(extractor: Extractor, real: Real, n: int) -> Tensor:
     known = _load(path, shape) if images.digest else None
     if known is not None:
         return known
-    batches = (part for part in images.pixels.split(extractor.batch))
+    rows = torch.arange(len(images)).split(extractor.batch)
+    batches = (images.uint8(part) for part in rows)
     features = torch.cat([*extractor.stream(batches, len(images))])
     if images.digest and features.nbytes <= _HELD:
         try:

@@ -13,10 +13,15 @@ from sparring.randomness import Draws
 
 @dataclass(frozen=True)
 class Spec:
-    """What the networks are for: shape is (C, H, W) of images or (d,) of points."""
+    """What the networks are for: shape is (C, H, W) of images or (d,) of points.
+
+    classes: the names of the labels, none where there are none. A condition is an index into them,
+    int64 (n,); with `vectors` it is one number for each of them, float32 (n, K).
+    """
 
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
+    vectors: bool = False
 
     @property
     def points(self) -> bool:

@@ -37,7 +37,7 @@ def embed_file(file: Path, budget: int, alt: str, more: str = "") -> str:
 def reals(train: Images, n: int, seed: int) -> Tensor:
     """n images drawn from the training split, uint8 (n, C, H, W)."""
     order = torch.randperm(len(train), generator=generator("report", "reals", seed))
-    return train.pixels[order[:n]].cpu()
+    return train.uint8(order[:n]).cpu()
 
 
 def how_many(shape: tuple[int, ...]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -14,16 +14,18 @@ from sparring.randomness import Draws, generator
 
 @dataclass(frozen=True)
 class Batch:
-    """x: float (n, C, H, W) in [-1, 1] or points (n, d); c: labels (n,) or None."""
+    """x: float (n, C, H, W) in [-1, 1] or points (n, d); c: labels (n,), (n, K) or None."""
 
     x: Tensor
     c: Tensor | None = None
 
 
 class Feed:
-    """Real batches of `batch` samples for this process, from a set that stays on the device.
+    """Real batches of `batch` samples for this process.
 
-    Images are shown in a fresh random order each epoch, none twice before all were shown once.
+    A set that is in memory goes to the device as a whole; of one that is in a file only the images
+    of a batch do. Images are shown in a fresh random order each epoch, none twice before all were
+    shown once.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class Feed:
         self.data, self.batch, self.seed, self.flip = data, batch, seed, flip
         self.device, self.rank, self.world = device, rank, world
         if isinstance(data, Images):
-            self.pixels = data.pixels.to(device)
-            self.labels = None if data.labels is None else data.labels.to(device)
+            pixels = data.pixels.to(device) if isinstance(data.pixels, Tensor) else data.pixels
+            labels = None if data.labels is None else data.labels.to(device)
+            self.images = replace(data, pixels=pixels, labels=labels)
         self._order = lru_cache(maxsize=2)(self._shuffle)
 
     def __call__(self, turn: int) -> Batch:
@@ -51,18 +54,19 @@ class Feed:
             x = self.data.sample(n, generator(self.seed, "data", turn))
             return Batch(x[self.rank * self.batch :][: self.batch].to(self.device))
         index = self._index(turn * n + self.rank * self.batch)
-        x = self.pixels[index].float().div_(127.5).sub_(1)
+        x = self.images.float(index).to(self.device)
         if self.flip:
             draws = Draws(
                 self.seed, "flip", turn, device=self.device, rank=self.rank, world=self.world
             )
             mirrored = draws.uniform(self.batch, 1, 1, 1) < 0.5
             x = torch.where(mirrored, x.flip(3), x)
-        return Batch(x, None if self.labels is None else self.labels[index])
+        labels = self.images.labels
+        return Batch(x, None if labels is None else labels[index])
 
     def _index(self, start: int) -> Tensor:
         """Positions start, start + 1, ... of the endless sequence of shuffled epochs."""
-        size, pieces, left = len(self.pixels), [], self.batch
+        size, pieces, left = len(self.images), [], self.batch
         while left:
             epoch, offset = divmod(start, size)
             piece = self._order(epoch)[offset : offset + left]
@@ -71,5 +75,5 @@ class Feed:
         return torch.cat(pieces)
 
     def _shuffle(self, epoch: int) -> Tensor:
-        order = torch.randperm(len(self.pixels), generator=generator(self.seed, "epoch", epoch))
+        order = torch.randperm(len(self.images), generator=generator(self.seed, "epoch", epoch))
         return order.to(self.device)

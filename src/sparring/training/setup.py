@@ -60,9 +60,11 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
         sample_every=recipe.sample_every or every,
         checkpoint_every=recipe.checkpoint_every or 2 * every,
     )
-    classes = train.classes if isinstance(train, Images) else ()
+    spec = Spec(train.shape)
+    if isinstance(train, Images):
+        spec = Spec(train.shape, train.classes, train.vectors)
     left_out = data.left_out if isinstance(data, Images) else ()
-    material = Material(train, real, Spec(train.shape, classes), train.digest, left_out)
+    material = Material(train, real, spec, train.digest, left_out)
     return fill_schedules(recipe), material
 
 
