@@ -37,7 +37,7 @@ from record import Results
 from torch.nn.functional import softplus
 
 import sparring
-from sparring.metrics import DomainFid, Fake
+from sparring.metrics import DomainFid, Fake, frechet_distance, offer
 from sparring.metrics import evaluate as evaluate_samples
 from sparring.nets import DCGAN
 from sparring.parts import map_parts
@@ -48,6 +48,7 @@ from sparring.training.setup import Material, Setup, choose_precision, open_data
 
 SECONDS = 150
 SAMPLES, FEW = 10_000, 2_000
+WEIGHTS = "fid_inception_2015_12_05_pool3_fp32.safetensors"
 TEXTBOOK = {"width": 64, "batch": 256, "lr": 2e-4, "bf16": False, "average": False}
 TUNED = {"width": 32, "batch": 32, "lr": 1e-3, "bf16": True, "average": True}
 ARMS = ("fast", "textbook", "tuned", "dcgan", "gan")
@@ -192,12 +193,14 @@ def train(arms: list[str], seeds: int, keep: Path) -> None:
 
 def score(arms: list[str], keep: Path) -> None:
     """Scores of all samples in `keep`."""
-    from inception import fid
+    from inception import statistics
 
+    offer(Path(os.environ["SPARRING_TEST_DATA"]) / WEIGHTS)
     results = Results("demo_quality")
     _, material = open_data(replace(sparring.PRESETS["fast"](), data=source()))
     train = material.real.train
     assert train is not None
+    reference = statistics(train.pixels[:FEW])
     for file in sorted(keep.glob("*.npz")):
         arm, seed = file.stem.split("-")
         if arm not in arms or results.done(kind="score", arm=arm, seed=int(seed)):
@@ -219,7 +222,7 @@ def score(arms: list[str], keep: Path) -> None:
             se=far[0].se,
             floors=far[0].detail.get("floors"),
             shares=[round(s, 4) for s in shares],
-            fid_2000=round(fid(samples[:FEW], train.pixels[:FEW]), 2),
+            fid_2000=round(frechet_distance(statistics(samples[:FEW]), reference), 2),
             protocol={k: v for k, v in far[0].protocol.items() if k != "reference"},
         )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from sparring.errors import RecipeError
 
 Precision = Literal["fp32", "bf16"]
+T = TypeVar("T")
 
 
 class Device:
@@ -34,8 +36,30 @@ class Device:
                 fix="--device cpu, or install a CUDA build of torch",
             )
         kind = "cuda" if cuda and name != "cpu" else "cpu"
+        if processes < 1:
+            raise RecipeError(f"--devices must be at least 1, not {processes}")
+        if kind == "cuda" and processes > torch.cuda.device_count():
+            raise RecipeError(
+                f"this machine has {torch.cuda.device_count()} CUDA devices, not {processes}",
+                fix=f"--devices {torch.cuda.device_count()}, or --device cpu",
+            )
         self.fabric = Fabric(accelerator=kind, devices=processes)
         self.precision: Precision = precision
+
+    def launch(self) -> None:
+        """Starts the other processes: each runs the same command or script from its beginning.
+
+        Does nothing for one process, or where a launcher such as torchrun has started them.
+        """
+        if self.world > 1 and not torch.distributed.is_initialized():
+            logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+            logging.getLogger("lightning").setLevel(logging.WARNING)
+            self.fabric.launch()
+
+    def land(self) -> None:
+        """Parts from the other processes, when all is done."""
+        if self.world > 1 and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
     @property
     def kind(self) -> str:
@@ -53,6 +77,11 @@ class Device:
     def world(self) -> int:
         return self.fabric.world_size
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
     def place(self, net: nn.Module) -> nn.Module:
         """The network on this device; convolutions in the channels-last layout."""
         return net.to(self.torch).to(memory_format=torch.channels_last)  # pyright: ignore
@@ -60,6 +89,16 @@ class Device:
     def autocast(self) -> AbstractContextManager[Any]:
         """Computes networks in bfloat16 where that is the precision."""
         return torch.autocast(self.kind, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def agree(self, value: T) -> T:
+        """The first process's value, on all of them."""
+        return value if self.world == 1 else self.fabric.broadcast(value)
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so."""
+        if self.world == 1:
+            return flag
+        return bool(self.mean(torch.tensor(float(flag), device=self.torch)) > 0)
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""
