@@ -285,3 +285,15 @@ def test_labels_are_probabilities(label):
 def test_the_boundary_between_real_and_fake(loss, boundary):
     x, y = f64(8.0, 12.0), f64(1.0, 3.0)
     assert float(loss.boundary(x, y)) == pytest.approx(boundary)
+
+
+def test_smoothed_labels_move_the_optimum():
+    """With labels other than 1 and 0 the best sigmoid(D) is no longer p / (p + q)."""
+    assert NonSaturating().logistic
+    assert not NonSaturating(real=0.9).logistic
+    assert not LeastSquares().logistic
+
+
+def test_a_range_of_labels_goes_upwards():
+    with pytest.raises(RecipeError, match="goes upwards"):
+        LeastSquares(real=(1.0, 0.9))

@@ -83,3 +83,18 @@ def test_the_rate_is_lr_times_the_schedule(cls):
 def test_a_rate_is_positive(cls, lr):
     with pytest.raises(RecipeError):
         cls(lr=lr)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Adam(betas=(1.5, 0.9)),
+        lambda: AdamW(weight_decay=-1.0),
+        lambda: SGD(momentum=-3.0),
+        lambda: RMSprop(alpha=1.0),
+        lambda: Adam(schedule=Linear(start=-1.0)),
+    ],
+)
+def test_values_that_torch_would_refuse_later(make):
+    with pytest.raises(RecipeError, match="bad value"):
+        make()

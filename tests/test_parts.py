@@ -9,12 +9,15 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparring.data import Folder
 from sparring.errors import RecipeError
 from sparring.losses import Hinge, LeastSquares, Loss, NonSaturating
 from sparring.nets import DCGAN, MLP
@@ -32,6 +35,7 @@ from sparring.parts import (
     summary,
     walk,
 )
+from sparring.presets import load_parts
 from sparring.recipe import Recipe, differences, fill_schedules, read_recipe
 from sparring.schedules import Cosine, Exponential, Linear
 from sparring.tricks import R1, R2, InstanceNoise, Replay, Trick, WeightClipping
@@ -525,3 +529,19 @@ def test_the_source_has_as_many_parts_as_the_catalogue():
     code = "import sparring.presets; from sparring.parts import *; print(len(catalogue(Part)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == len(real)
+
+
+def test_numpy_numbers_and_paths_are_taken():
+    assert Replay(size=np.int64(7)).size == 7
+    assert type(Replay(size=np.int64(7)).size) is int
+    assert Folder(path=Path("photos")).path == "photos"
+
+
+def test_two_files_of_parts_with_one_name(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same_name.py").write_text("X = 1\n")
+    load_parts(tmp_path / "a" / "same_name.py")
+    load_parts(tmp_path / "a" / "same_name.py")
+    with pytest.raises(RecipeError, match="two files of parts"):
+        load_parts(tmp_path / "b" / "same_name.py")

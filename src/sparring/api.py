@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sparring.errors import RecipeError
 from sparring.metrics import Metric
 from sparring.recipe import Recipe
 from sparring.report import write_report
@@ -39,6 +40,11 @@ def train(
     (the columns of stats.jsonl). Errors are SparringErrors: RecipeError, DataError, DiskError,
     DivergedError, and Stopped after a Ctrl-C, when everything is saved.
     """
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(
+            f"train takes a Recipe, not {recipe!r}",
+            fix="Recipe(data=Ring()), or PRESETS[name](), changed by dataclasses.replace",
+        )
     return _train(
         recipe,
         out,

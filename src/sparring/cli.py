@@ -227,6 +227,10 @@ def _value(given: Any, name: str) -> Any:
 def _number(text: str, flag: str) -> float:
     """'100000', '100_000', '1e5' or '2e-4' as a number."""
     try:
+        return int(text)  # a seed may have more digits than a float keeps
+    except ValueError:
+        pass
+    try:
         value = float(text)
     except ValueError:
         raise RecipeError("bad value", where=flag, why=f"'{text}' is not a number") from None

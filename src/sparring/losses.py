@@ -32,7 +32,10 @@ class Loss(Part, kind="losses", abstract=True):
     """
 
     needs_real: ClassVar[bool] = False
-    logistic: ClassVar[bool] = False
+
+    @property
+    def logistic(self) -> bool:
+        return False
 
     def d(self, real: Tensor, fake: Tensor, rng: Uniform | None = None) -> Tensor:
         """D's loss."""
@@ -76,9 +79,12 @@ class NonSaturating(Loss):
     """
 
     paper: ClassVar[str] = "Goodfellow et al. 2014, Generative adversarial nets, arXiv:1406.2661"
-    logistic: ClassVar[bool] = True
     real: Label = 1.0
     fake: Label = 0.0
+
+    @property
+    def logistic(self) -> bool:
+        return (self.real, self.fake) == (1.0, 0.0)
 
     def check(self) -> None:
         _check_label(self.real, "real")
@@ -100,9 +106,12 @@ class Minimax(Loss):
     """
 
     paper: ClassVar[str] = "Goodfellow et al. 2014, Generative adversarial nets, arXiv:1406.2661"
-    logistic: ClassVar[bool] = True
     real: Label = 1.0
     fake: Label = 0.0
+
+    @property
+    def logistic(self) -> bool:
+        return (self.real, self.fake) == (1.0, 0.0)
 
     def check(self) -> None:
         _check_label(self.real, "real")
@@ -125,6 +134,11 @@ class LeastSquares(Loss):
     real: Label = 1.0
     fake: Label = 0.0
     target: float = 1.0
+
+    def check(self) -> None:
+        for label in (self.real, self.fake):
+            low, high = label if isinstance(label, tuple) else (label, label)
+            require(low <= high, f"a range of labels goes upwards, not from {low} to {high}")
 
     def d(self, real: Tensor, fake: Tensor, rng: Uniform | None = None) -> Tensor:
         x = (real - _target(self.real, real, rng)).square().mean()

@@ -21,6 +21,8 @@ class Optimiser(Part, kind="optimisers", abstract=True):
 
     def check(self) -> None:
         require(0 < self.lr < math.inf, f"the rate lr must be positive, not {self.lr}")
+        ends = (self.schedule.start, self.schedule.end) if self.schedule else (1.0,)
+        require(min(ends) >= 0, "the schedule of a rate must not go below zero")
 
     def rate(self, images: int) -> float:
         """The learning rate after `images` images."""
@@ -31,12 +33,20 @@ class Optimiser(Part, kind="optimisers", abstract=True):
         raise NotImplementedError
 
 
+def _check_betas(betas: tuple[float, float]) -> None:
+    require(all(0 <= b < 1 for b in betas), f"betas must lie in [0, 1), not {betas}")
+
+
 class Adam(Optimiser):
     """Adam with the betas usual for GANs."""
 
     paper: ClassVar[str] = "Kingma & Ba 2015, Adam, arXiv:1412.6980"
     betas: tuple[float, float] = (0.5, 0.999)
     eps: float = 1e-8
+
+    def check(self) -> None:
+        super().check()
+        _check_betas(self.betas)
 
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, eps=self.eps, fused=True)
@@ -49,6 +59,11 @@ class AdamW(Optimiser):
     betas: tuple[float, float] = (0.5, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.01
+
+    def check(self) -> None:
+        super().check()
+        _check_betas(self.betas)
+        require(self.weight_decay >= 0, "weight_decay must not be negative")
 
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
@@ -69,6 +84,10 @@ class RMSprop(Optimiser):
     alpha: float = 0.99
     eps: float = 1e-8
 
+    def check(self) -> None:
+        super().check()
+        require(0 <= self.alpha < 1, "alpha must lie in [0, 1)")
+
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.RMSprop(parameters, lr=self.lr, alpha=self.alpha, eps=self.eps)
 
@@ -78,6 +97,10 @@ class SGD(Optimiser):
 
     paper: ClassVar[str] = "Robbins & Monro 1951, A stochastic approximation method"
     momentum: float = 0.0
+
+    def check(self) -> None:
+        super().check()
+        require(self.momentum >= 0, "momentum must not be negative")
 
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum)

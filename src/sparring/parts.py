@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import ast
 import difflib
+import numbers
+import os
 import re
 import sys
 import types
@@ -127,8 +129,13 @@ def fit(value: Any, hint: Any, where: str) -> Any:
         if not abs(value) <= sys.float_info.max:
             raise RecipeError("bad value", where=where, why="the number is not finite")
         return float(value)
-    elif hint is int and isinstance(value, float) and value.is_integer():
+    elif hint is int and (
+        (isinstance(value, float) and value.is_integer())
+        or (isinstance(value, numbers.Integral) and not isinstance(value, bool))
+    ):
         return int(value)
+    elif hint is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
     elif (
         hint is Any
         or hint is type(value)

@@ -115,6 +115,13 @@ def load_parts(path: Path) -> object:
     spec = importlib.util.spec_from_file_location(f"sparring_user_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
+    known = getattr(sys.modules.get(spec.name), "__file__", None)
+    if known and Path(known).resolve() != path.resolve():
+        raise RecipeError(
+            f"two files of parts are called {path.name}",
+            why=f"{known} is one already",
+            fix="give one of them another name",
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look up annotations that are text
     try:

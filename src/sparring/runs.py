@@ -20,7 +20,9 @@ from torch import Tensor
 
 from sparring import __version__
 from sparring.errors import RecipeError, RunError
+from sparring.games import Players
 from sparring.nets import Discriminator, Generator, Spec
+from sparring.randomness import seeded
 from sparring.recipe import Recipe, read_recipe
 from sparring.storage import (
     append_line,
@@ -125,13 +127,18 @@ class Run:
 
     def saved(self) -> list[Path]:
         """The checkpoint folders, newest first."""
-        found = (p for p in self.checkpoints.glob("[0-9]*") if p.is_dir())
-        return sorted(found, reverse=True)
+        found = (p for p in self.checkpoints.glob("*") if p.name.isdigit() and p.is_dir())
+        return sorted(found, key=lambda p: int(p.name), reverse=True)
+
+    def _build(self, spec: Spec) -> Players:
+        """The networks, with weights that are there only to be replaced."""
+        with seeded("load"):  # the caller's random numbers stay as they are
+            return self.recipe.game.build(self.recipe.nets, spec)
 
     def load_discriminator(self) -> Discriminator:
         """The discriminator of the newest checkpoint that verifies, in eval mode on the CPU."""
         _, spec, _ = self.load_generator()
-        players = self.recipe.game.build(self.recipe.nets, spec)
+        players = self._build(spec)
         name = self.recipe.game.discriminators[0]
         for folder in self.saved():
             try:
@@ -165,7 +172,7 @@ class Run:
                 tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
             shape, classes = tuple(about["shape"]), tuple(about["classes"])
             spec = Spec(shape, classes, about.get("vectors", False))
-            players = recipe.game.build(recipe.nets, spec)
+            players = self._build(spec)
             generator = cast(Generator, players[recipe.game.generators[0]])
             generator.load_state_dict(tensors)
             images = about["images"]

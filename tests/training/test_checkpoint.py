@@ -21,7 +21,7 @@ from sparring.data import Mixture1D
 from sparring.errors import DiskError, DivergedError, RecipeError, RunError, SparringError
 from sparring.losses import Hinge, LeastSquares
 from sparring.nets import MLP
-from sparring.optim import SGD, Adam
+from sparring.optim import SGD, Adam, RMSprop
 from sparring.recipe import Recipe
 from sparring.runs import Run, locked, open_run, read_checkpoint
 from sparring.training import Stopped, resume, train
@@ -348,13 +348,13 @@ def test_a_run_in_use(cut):
 
 
 def test_a_changed_recipe(cut, runs):
-    changed = replace(cut.recipe, batch=16, loss=Hinge())
+    changed = replace(cut.recipe, ema=16, loss=Hinge())
     refused(
         RecipeError,
         2,
         lambda: resume(cut.path, recipe=changed, device="cpu", quiet=True),
         "the recipe has changed",
-        "batch was 8, is 16",
+        f"ema was {cut.recipe.ema}, is 16",
         "loss was NonSaturating(), is Hinge()",
         "--override",
     )
@@ -363,6 +363,33 @@ def test_a_changed_recipe(cut, runs):
     resume(cut.path, recipe=rates, override=True, device="cpu", quiet=True)
     assert Run(cut.path).recipe.g_optim == Adam(lr=1e-5)
     assert not torch.equal(weights(cut)["layers.0.weight"], weights(runs[0])["layers.0.weight"])
+
+
+@pytest.mark.parametrize(
+    "change", [{"batch": 16}, {"d_steps": 2}, {"g_optim": RMSprop()}], ids=lambda c: next(iter(c))
+)
+def test_what_cannot_change_within_a_run(change, cut, runs):
+    before = (cut.path / "recipe.py").read_text()
+    refused(
+        RecipeError,
+        2,
+        lambda: resume(
+            cut.path,
+            recipe=replace(cut.recipe, **change),
+            override=True,
+            device="cpu",
+            quiet=True,
+        ),
+        f"{next(iter(change))} cannot change within a run",
+        "--init-from",
+    )
+    assert (cut.path / "recipe.py").read_text() == before
+
+
+def test_a_billion_images_come_after_fewer(tmp_path):
+    for name in ("999999999", "1000000000", "000000000"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert [p.name for p in Run(tmp_path).saved()] == ["1000000000", "999999999", "000000000"]
 
 
 def test_a_change_that_does_not_fit_the_checkpoint(cut):

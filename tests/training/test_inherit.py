@@ -15,9 +15,9 @@ from sparring.recipe import Recipe
 from sparring.schedules import Cosine
 from sparring.training import train
 from sparring.training.checkpoint import newest_checkpoint
+from sparring.training.device import Device
 from sparring.training.inherit import afresh, inherit
 from sparring.training.setup import Setup, open_data
-from sparring.training.device import Device
 
 RECIPE = Recipe(data=Ring(), nets=MLP(), batch=16, images=320, precision="fp32", metrics=())
 
@@ -61,7 +61,7 @@ def test_nothing_that_fits_is_an_error(parent):
     everything = child.everything
     everything.players = {"other": torch.nn.Linear(9, 9)}
     everything.averages = {}
-    with pytest.raises(RecipeError, match="nothing in .* fits these networks"):
+    with pytest.raises(RecipeError, match="fits these networks"):
         inherit(everything, parent.path)
 
 

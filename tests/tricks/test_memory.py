@@ -180,3 +180,10 @@ def test_the_pool_holds_at_least_a_batch():
         HistoricalAveraging(weight=-1.0)
     with pytest.raises(RecipeError):
         WeightClipping(limit=0.0)
+
+
+def test_every_without_a_term_is_refused():
+    """It would skip nothing."""
+    with pytest.raises(RecipeError, match="every skips terms"):
+        WeightClipping(every=4)
+    HistoricalAveraging(every=4)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.testing import assert_close
-from toys import ToyNets, ToyOrigin, set_up, toy, walk
+from toys import ToyCloud, ToyNets, ToyOrigin, set_up, toy, walk
 
 from sparring.errors import RecipeError
 from sparring.losses import Wasserstein
@@ -112,6 +112,17 @@ def test_share_takes_the_first_rows(share, rows):
     term = setup.advance(0)["d_loss"] - plain.advance(0)["d_loss"]
     by_hand = setup.feed(0).x[:rows].square().sum(1).mean()
     assert_close(term, by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_each_penalty_keeps_to_its_own_share():
+    """Another trick's larger share gives this one no more rows."""
+    data = {"nets": ToyNets(quadratic=True, shift=True), "data": ToyCloud(), "batch": 8}
+    both = walk(toy(tricks=(R1(gamma=1.0, share=0.25), R2(gamma=1.0)), **SIMULTANEOUS, **data))[0]
+    small = walk(toy(tricks=(R1(gamma=1.0, share=0.25),), **SIMULTANEOUS, **data))[0]
+    large = walk(toy(tricks=(R2(gamma=1.0),), **SIMULTANEOUS, **data))[0]
+    off = walk(toy(**SIMULTANEOUS, **data))[0]
+    apart = small.stats["d_loss"] + large.stats["d_loss"] - off.stats["d_loss"]
+    assert both.stats["d_loss"] == pytest.approx(apart, rel=1e-5)
 
 
 def test_gamma_may_follow_a_schedule():

@@ -3,7 +3,7 @@
 from sparring.data.archive import Zip
 from sparring.data.arrays import Npz
 from sparring.data.fashion import Fashion
-from sparring.data.find import source
+from sparring.data.find import anchored, source
 from sparring.data.folder import Folder
 from sparring.data.inspect import inspect, table
 from sparring.data.points import Grid, Mixture1D, Ring
@@ -21,6 +21,7 @@ __all__ = [
     "Ring",
     "Source",
     "Zip",
+    "anchored",
     "inspect",
     "source",
     "split",

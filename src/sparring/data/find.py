@@ -34,14 +34,14 @@ def source(text: str) -> Source:
         return _word(text)
     if re.fullmatch(r"\w+\s*\(.*\)", text, re.DOTALL) and not os.path.exists(text):
         part = parse(text, Source)
-        return _anchored(part)
+        return anchored(part)
     return _path(text)
 
 
 def _word(text: str) -> Source:
     names = [cls.__name__ for cls in catalogue(Source)]
     if _key(text) in map(_key, names):
-        return _anchored(parse(text, Source))
+        return anchored(parse(text, Source))
     if os.path.exists(text):
         return _path(text)
     hint = nearest_part(text, map(str.lower, names))
@@ -59,7 +59,7 @@ def _key(name: str) -> str:
     return re.sub("[-_]", "", name).lower()
 
 
-def _anchored(part: Source) -> Source:
+def anchored(part: Source) -> Source:
     """The part with an absolute path, so that a run finds its data from anywhere."""
     if isinstance(part, (Files, Npz)) and part.path:
         return replace(part, path=absolute(part.path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import ClassVar, cast
 
 from sparring.games.game import Batch, Game, Pair, Players
@@ -29,6 +30,7 @@ class Noise(Game):
     def pairs(self, players: Players, batch: Batch, draws: Callable[[str], Draws]) -> list[Pair]:
         G, n = cast(Generator, players["G"]), batch.x.shape[0]
         z = G.noise(n, draws("z"))
+        more = cache(lambda: draws("draw"))  # one stream, however often a fake is asked for
         return [
             Pair(
                 name="D",
@@ -38,6 +40,6 @@ class Noise(Game):
                 fake=G(z, batch.c),
                 z=z,
                 c=batch.c,
-                draw=lambda: G(G.noise(n, draws("draw")), batch.c),
+                draw=lambda: G(G.noise(n, more()), batch.c),
             )
         ]

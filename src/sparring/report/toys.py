@@ -42,7 +42,7 @@ def line(m: Material) -> str:
     )
     if not m.recipe.loss.logistic:
         drawn = figures.judgement(x, m.logits(x[:, None]))
-        caption = "The logits of D: this loss gives them no meaning as probabilities."
+        caption = "The logits of D: with this loss sigmoid(D) does not estimate p / (p + q)."
         return grid([shape, figure(drawn, caption)])
     many = m.many(100_000)
 

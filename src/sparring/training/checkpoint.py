@@ -70,7 +70,7 @@ class Everything:
             for p, slot in optim.state.items():
                 slot |= {k: laid_out_like(p, t) for k, t in slot.items() if t.shape == p.shape}
         for key, t in files["tricks"].items():
-            pair, trick, name = key.split("/")
+            pair, trick, name = key.split("/", 2)
             self.tricks[pair][trick][name].copy_(t)
 
 

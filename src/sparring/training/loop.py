@@ -106,6 +106,7 @@ def resume(
             raise RecipeError(
                 "the recipe has changed", where=run.path, why=text, fix="add --override to go on"
             )
+        _refuse_fixed(saved.recipe, wanted, run)
         if saved.state["images"] >= wanted.images:
             raise RecipeError(
                 f"{run.path} is done",
@@ -138,6 +139,22 @@ def _budget(recipe: Recipe, material: Material, device: Device, minutes: float) 
     images = max(1, round(speed * minutes * 60 / recipe.images_per_step)) * recipe.images_per_step
     every = max(1, images // 20)
     return replace(recipe, images=images, sample_every=every, checkpoint_every=2 * every)
+
+
+def _refuse_fixed(old: Recipe, new: Recipe, run: Run) -> None:
+    """RecipeError for a change that makes no sense in the middle of a run, `override` or not."""
+    fixed = ["batch", "d_steps"]  # images are counted in steps of these
+    fixed += [
+        n for n in ("g_optim", "d_optim") if type(getattr(old, n)) is not type(getattr(new, n))
+    ]
+    for name, before, after in differences(old, new):
+        if name in fixed:
+            raise RecipeError(
+                f"{name} cannot change within a run",
+                where=run.path,
+                why=f"it was {before}, is {after}",
+                fix=f"start anew from its weights: sparring train --init-from {run.path}",
+            )
 
 
 def _opening(run: Run, setup: Setup, material: Material) -> str:

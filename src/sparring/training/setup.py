@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sparring.data import Images, Points, split, take
+from sparring.data import Images, Points, anchored, split, take
 from sparring.errors import RecipeError
 from sparring.metrics import Real, default_metrics
 from sparring.nets import Spec
@@ -20,6 +20,7 @@ from sparring.training.checkpoint import Everything
 from sparring.training.device import Device, Precision
 from sparring.training.ema import Ema
 from sparring.training.feed import Feed
+from sparring.training.rehearse import rehearse
 from sparring.training.step import Step
 
 
@@ -39,8 +40,11 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
 
     DataError where they are unusable, RecipeError where the recipe does not fit them.
     """
+    recipe = replace(recipe, data=anchored(recipe.data))
     data, name = recipe.data.open(recipe.size), show(recipe.data)
     if isinstance(data, Points):
+        if recipe.precision == "auto":  # bfloat16 keeps three digits of a point
+            recipe = replace(recipe, precision="fp32")
         if recipe.size is not None:
             raise RecipeError("points have no size", where=name, fix="leave --size out")
         held_out, real = 0, Real(name=name, points=data)
@@ -73,7 +77,8 @@ class Setup:
 
     def __init__(self, recipe: Recipe, material: Material, device: Device) -> None:
         self.recipe, self.device, self.spec = recipe, device, material.spec
-        torch.use_deterministic_algorithms(recipe.deterministic)
+        if recipe.deterministic:
+            torch.use_deterministic_algorithms(True)
         if recipe.batch % device.world:
             raise RecipeError(f"{device.world} processes cannot share a batch of {recipe.batch}")
         with seeded(recipe.seed, "weights"):
@@ -96,7 +101,9 @@ class Setup:
             world=device.world,
         )
         with seeded(recipe.seed, "start"):
-            self.step.start(self.feed(0))
+            first = self.feed(0)
+            rehearse(recipe, self.players, first, device)
+            self.step.start(first)
         self.everything = Everything(
             players=self.players,
             averages={name: ema.net for name, ema in self.averages.items()},

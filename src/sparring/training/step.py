@@ -18,6 +18,7 @@ from sparring.training.device import Device
 from sparring.training.feed import Batch
 from sparring.training.judge import ask, judge, precise
 from sparring.training.layout import laid_out_like
+from sparring.training.rehearse import one_number
 from sparring.tricks import State, View
 
 
@@ -91,7 +92,7 @@ class Step:
         )
         for key, trick in active:
             term = trick.d_term(self.calling(view, key), self.states[view.pair][key])
-            loss = loss + term * trick.every
+            loss = loss + one_number(term, f"d_term of {type(trick).__name__}") * trick.every
         return loss
 
     def g_loss(self, view: View, step: int) -> Tensor:
@@ -114,7 +115,7 @@ class Step:
         )
         for key, trick in active:
             term = trick.g_term(self.calling(view, key), self.states[view.pair][key])
-            loss = loss + term * trick.every
+            loss = loss + one_number(term, f"g_term of {type(trick).__name__}") * trick.every
         return loss
 
     # ------------------------------------------------------------------------- what each side sees

@@ -31,6 +31,13 @@ class _Slope(Trick, abstract=True):
         require(gamma >= 0, "gamma must not be negative")
         require(0 < self.share <= 1, "share must lie in (0, 1]")
 
+    def _penalty(self, view: View, slopes: Tensor | None) -> Tensor | float:
+        """The term, on this trick's own share: another trick may have asked for more rows."""
+        assert slopes is not None
+        if not getattr(view.D, "mixes", False):
+            slopes = slopes[: max(1, round(self.share * view.real_seen.shape[0]))]
+        return value(self.gamma, view.images) / 2 * _square_norm(slopes).mean()
+
 
 class R1(_Slope):
     """Keeps D flat at real images: gamma / 2 E |grad D(real)|^2."""
@@ -42,8 +49,7 @@ class R1(_Slope):
     slopes: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real",)
 
     def d_term(self, view: View, state: State) -> Tensor | float:
-        assert view.real_slopes is not None
-        return value(self.gamma, view.images) / 2 * _square_norm(view.real_slopes).mean()
+        return self._penalty(view, view.real_slopes)
 
 
 class R2(_Slope):
@@ -53,8 +59,7 @@ class R2(_Slope):
     slopes: ClassVar[tuple[Literal["real", "fake"], ...]] = ("fake",)
 
     def d_term(self, view: View, state: State) -> Tensor | float:
-        assert view.fake_slopes is not None
-        return value(self.gamma, view.images) / 2 * _square_norm(view.fake_slopes).mean()
+        return self._penalty(view, view.fake_slopes)
 
 
 class GradientPenalty(Trick):

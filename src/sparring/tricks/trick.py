@@ -85,6 +85,9 @@ class Trick(Part, kind="tricks", abstract=True):
 
     def check(self) -> None:
         require(self.every >= 1, "every must be at least 1")
+        own = type(self)
+        term = own.d_term is not Trick.d_term or own.g_term is not Trick.g_term
+        require(self.every == 1 or term, "every skips terms of the losses, and it has none")
 
     def init(self, view: View, state: State) -> State:
         """The state before the first step."""

@@ -1,0 +1,92 @@
+"""One pass through networks and loss before the run exists, so that a wrong part says so.
+
+Parts are often the users' own: what is wrong with one is said in their words, not in torch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.errors import RecipeError, SparringError
+from sparring.games import Pair, Players
+from sparring.parts import show
+from sparring.randomness import Draws
+from sparring.recipe import Recipe
+from sparring.training.device import Device
+from sparring.training.feed import Batch
+
+
+@torch.no_grad()
+def rehearse(recipe: Recipe, players: Players, batch: Batch, device: Device) -> None:
+    """RecipeError, naming the part, where the networks or the loss break their contracts.
+
+    The networks are asked in eval mode, so nothing of them changes, and are left in train mode.
+    """
+    for net in players.values():
+        net.eval()
+    draws = partial(_draws, recipe, device)
+    G, D = f"the generator of {show(recipe.nets)}", f"the discriminator of {show(recipe.nets)}"
+    with device.autocast():
+        for pair in _try(G, lambda: recipe.game.pairs(players, batch, draws)):
+            _generated(G, pair)
+            real, fake = (_try(D, partial(_judged, pair, x)) for x in (pair.real, pair.fake))
+            for side in ("d", "g"):
+                loss = getattr(recipe.loss, side)
+                name = f"{type(recipe.loss).__name__}.{side}"
+                rng = draws("loss")
+                one_number(_try(name, partial(loss, real.float(), fake.float(), rng)), name)
+    for net in players.values():
+        net.train()
+
+
+def one_number(value: Tensor | float, name: str) -> Tensor | float:
+    """The value; RecipeError, with what to do, where it is a tensor of many numbers."""
+    if isinstance(value, Tensor) and value.dim():
+        raise RecipeError(
+            f"{name} gives {tuple(value.shape)} numbers instead of one",
+            fix="end it with .mean()",
+        )
+    return value
+
+
+def _draws(recipe: Recipe, device: Device, name: str) -> Draws:
+    words = (recipe.seed, "rehearsal", name)
+    return Draws(*words, device=device.torch, rank=device.rank, world=device.world)
+
+
+def _try(name: str, call: Callable[[], Any]) -> Any:
+    """What the call gives; RecipeError where it fails."""
+    try:
+        return call()
+    except (SparringError, torch.OutOfMemoryError):
+        raise
+    except NotImplementedError as e:
+        why = " ".join(str(e).split()) or "a method of its contract is not written"
+        raise RecipeError(f"{name} is not complete", why=why) from e
+    except Exception as e:
+        why = " ".join(f"{type(e).__name__}: {e}".split())
+        raise RecipeError(
+            f"{name} fails on a batch", why=why[:300], fix="--debug shows where"
+        ) from e
+
+
+def _generated(name: str, pair: Pair) -> None:
+    if pair.fake.shape != pair.real.shape:
+        made, wanted = ("x".join(map(str, x.shape)) for x in (pair.fake, pair.real))
+        raise RecipeError(f"{name} makes {made}, the real batch is {wanted}")
+
+
+def _judged(pair: Pair, x: Tensor) -> Tensor:
+    """The logits; ValueError where the answer is not logits and a dict of features."""
+    answer = pair.D(x, pair.c, features=True)
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)):
+        raise ValueError("with features=True it must return (logits, dict of layers)")
+    logits = answer[0]
+    if not logits.dim() or len(x) % len(logits):
+        raise ValueError(f"logits are (N,) or (N, 1, h, w), not {tuple(logits.shape)}")
+    return logits

@@ -1,0 +1,130 @@
+"""Parts that break their contracts are refused, by name, before the run exists."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from toys import toy
+
+from sparring.data import Ring
+from sparring.errors import RecipeError
+from sparring.losses import Loss
+from sparring.nets import MLP, Discriminator, Nets
+from sparring.training import train
+from sparring.training.device import Device
+from sparring.training.setup import Setup, open_data
+from sparring.tricks import Trick
+
+
+class RehearsedLoss(Loss):
+    """A loss that forgets the mean."""
+
+    def d(self, real, fake, rng=None):
+        return fake - real
+
+    def g(self, real, fake, rng=None):
+        return -fake
+
+
+class RehearsedHalf(Loss):
+    """A loss without its half for G."""
+
+    def d(self, real, fake, rng=None):
+        return (fake - real).mean()
+
+
+class RehearsedTrick(Trick):
+    """A trick whose term forgets the mean."""
+
+    def d_term(self, view, state):
+        return view.real_logits
+
+
+class Plain(Discriminator):
+    """A D with one answer, whatever it is asked."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.layer = kind, nn.Linear(2, 1)
+
+    def forward(self, x, c=None, features=False):
+        logits = self.layer(x).squeeze(1)
+        answers = {"no dict": logits, "scalar": (logits.mean(), {})}
+        return answers[self.kind]
+
+
+class RehearsedNets(Nets):
+    """Networks that are wrong in one of several ways."""
+
+    wrong: str = "no dict"
+
+    def generator(self, spec):
+        G = MLP().generator(spec)
+        inner = G.forward
+        if self.wrong == "one sample":
+            G.forward = lambda z, c=None: inner(z[:1])
+        if self.wrong == "width":
+            G.forward = lambda z, c=None: inner(z)[:, :1]
+        if self.wrong == "raises":
+            G.forward = lambda z, c=None: z @ torch.zeros(3, 3)
+        return G
+
+    def discriminator(self, spec):
+        judges = self.wrong in ("no dict", "scalar")
+        return Plain(self.wrong) if judges else MLP().discriminator(spec)
+
+
+def start(**fields) -> Setup:
+    recipe, material = open_data(toy(data=Ring(), batch=8, **{"nets": MLP(), **fields}))
+    return Setup(recipe, material, Device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("no dict", "with features=True it must return"),
+        ("scalar", "not ()"),
+        ("one sample", "makes 1x2, the real batch is 8x2"),
+        ("width", "makes 8x1, the real batch is 8x2"),
+        ("raises", "fails on a batch: RuntimeError"),
+    ],
+)
+def test_wrong_networks_are_named(wrong, said):
+    with pytest.raises(RecipeError, match="RehearsedNets") as e:
+        start(nets=RehearsedNets(wrong=wrong))
+    assert said in str(e.value)
+
+
+def test_a_loss_of_many_numbers_is_refused():
+    with pytest.raises(RecipeError, match=r"RehearsedLoss\.d gives") as e:
+        start(loss=RehearsedLoss())
+    assert ".mean()" in str(e.value)
+
+
+def test_a_loss_without_a_half_is_refused():
+    with pytest.raises(RecipeError, match=r"RehearsedHalf\.g is not complete"):
+        start(loss=RehearsedHalf())
+
+
+def test_a_term_of_many_numbers_is_refused():
+    setup = start(tricks=(RehearsedTrick(),))
+    with pytest.raises(RecipeError, match="d_term of RehearsedTrick"):
+        setup.advance(0)
+
+
+def test_nothing_of_the_networks_changes():
+    """BatchNorm's statistics and dropout's mode are as if nobody had asked."""
+    nets = MLP(batchnorm=True, dropout=0.5)
+    setup = start(nets=nets)
+    assert all(net.training for net in setup.players.values())
+    counts = [float(b) for k, b in setup.players["G"].named_buffers() if "tracked" in k]
+    assert counts == [1.0] * len(counts)  # the first batch of the tricks, in train mode
+    assert counts
+
+
+def test_no_run_is_left_behind(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(RecipeError):
+        train(toy(data=Ring(), nets=MLP(), loss=RehearsedLoss(), batch=8), out, quiet=True)
+    assert not out.exists()
