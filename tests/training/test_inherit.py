@@ -13,7 +13,7 @@ from sparring.nets import MLP
 from sparring.optim import Adam
 from sparring.recipe import Recipe
 from sparring.schedules import Cosine
-from sparring.training import train
+from sparring.training import resume, train
 from sparring.training.checkpoint import newest_checkpoint
 from sparring.training.device import Device
 from sparring.training.inherit import afresh, inherit
@@ -79,3 +79,16 @@ def test_a_recipe_taken_afresh_forgets_what_its_data_and_budget_decided(parent):
     assert again.held_out is None
     assert again.sample_every is None
     assert again.nets == RECIPE.nets
+
+
+def test_beyond_the_first_budget_a_schedule_holds_its_last_value(tmp_path):
+    """A run extended to twice its images goes on at the rate it ended with."""
+    adam = Adam(lr=1e-3, schedule=Cosine(start=1.0, end=0.1))
+    run = train(replace(RECIPE, g_optim=adam, images=160), tmp_path / "run", quiet=True)
+    longer = resume(run.path, images=320, quiet=True)
+    kept = longer.recipe.g_optim.schedule
+    assert kept is not None
+    assert kept.images == 160
+    rates = [longer.recipe.g_optim.rate(images) for images in (0, 160, 176, 320)]
+    assert rates == pytest.approx([1e-3, 1e-4, 1e-4, 1e-4])
+    assert longer.stats()[-1]["images"] == 320
