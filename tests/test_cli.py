@@ -342,3 +342,26 @@ def test_parts_of_ones_own(tmp_path: Path) -> None:
     assert main([*words, "--out", "run", "--quiet"]) == 0
     assert {p.name for p in Path("run/parts").iterdir()} == {"mine.py", "sha256sums"}
     assert main(["sample", "run", "--parts", "mine.py", "--out", "s.npz"]) == 0
+
+
+def test_data_after_a_flag_of_several_values(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = fails(capsys, 2, "train", "--tricks", "R1", str(photos))
+    assert "write DATA before the flags" in line
+
+
+def test_counts_may_be_written_as_floats(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", str(ring), "--n", "1e2", "--out", "x.npz"]) == 0
+    assert np.load("x.npz")["arr_0"].shape == (100, 2)
+    assert "'1.5' is not a whole number" in fails(capsys, 2, "sample", str(ring), "--n", "1.5")
+
+
+def test_points_are_not_flipped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "neither flipped" in fails(capsys, 2, "train", "ring", *TINY, "--flip")
+
+
+def test_samples_under_a_file(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("")
+    line = fails(capsys, 5, "sample", str(ring), "--out", "file/x.npz")
+    assert "choose a place that can be written" in line

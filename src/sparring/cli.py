@@ -212,7 +212,7 @@ def _value(given: Any, name: str) -> Any:
         return given
     if kind is not None and _many(hint):
         words = [] if [w.lower() for w in given] == ["none"] else given
-        return tuple(parse(w, kind) for w in words)
+        return tuple(_one_of_many(w, kind, flag) for w in words)
     if kind is not None:
         return parse(given, kind)
     if name == "size":
@@ -222,6 +222,21 @@ def _value(given: Any, name: str) -> Any:
     if given.lower() == "none":
         return fit(None, hint, flag)
     return fit(_number(given, flag), hint, flag)
+
+
+def _one_of_many(word: str, kind: type[Part], flag: str) -> Part:
+    """A word after a flag that takes several; RecipeError says where DATA belongs."""
+    try:
+        return parse(word, kind)
+    except RecipeError:
+        if Path(word).exists():
+            raise RecipeError(
+                f"'{word}' is not one of the {kind.kind}",
+                where=flag,
+                why="it is a path, and this flag takes every word after it",
+                fix="write DATA before the flags that take several values",
+            ) from None
+        raise
 
 
 def _number(text: str, flag: str) -> float:
@@ -235,6 +250,17 @@ def _number(text: str, flag: str) -> float:
     except ValueError:
         raise RecipeError("bad value", where=flag, why=f"'{text}' is not a number") from None
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _count(text: str) -> int:
+    """'1000' or '1e3' as a whole number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.5
+    if not value.is_integer():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
+    return int(value)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -267,7 +293,7 @@ def sample_command(words: Sequence[str]) -> None:
     """Draw samples from a run; sample i depends on the seed and i only."""
     parser = Parser("sample", sample_command.__doc__ or "")
     parser.add_argument("run", metavar="RUN")
-    parser.add_argument("--n", type=int, default=64, help="how many (default: 64)")
+    parser.add_argument("--n", type=_count, default=64, help="how many (default: 64)")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     parser.add_argument(
         "--out",
@@ -316,7 +342,7 @@ def evaluate_command(words: Sequence[str]) -> None:
     parser = Parser("evaluate", evaluate_command.__doc__ or "")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--metrics", nargs="+", metavar="PART", help="(default: the recipe's)")
-    parser.add_argument("--n", type=int, help="samples on each side (default: the metric's own)")
+    parser.add_argument("--n", type=_count, help="samples on each side (default: the metric's own)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     args = parser.read(words)
     _load_parts(args)

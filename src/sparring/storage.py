@@ -19,13 +19,14 @@ from sparring.errors import DiskError
 
 
 @contextmanager
-def disk_errors(what: str, where: object, fix: str = "free some space") -> Iterator[None]:
+def disk_errors(what: str, where: object, fix: str = "") -> Iterator[None]:
     """Turns an OSError of the disk into a DiskError of one line."""
     try:
         yield
     except OSError as e:
         full = e.errno in (errno.ENOSPC, errno.EDQUOT)
         why = "no space left" if full else (e.strerror or str(e)).lower()
+        fix = fix or ("free some space" if full else "choose a place that can be written")
         raise DiskError(f"cannot write {what}", where=where, why=why, fix=fix) from e
 
 

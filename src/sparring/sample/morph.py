@@ -48,10 +48,10 @@ def save_morph(model: Model, out: Path, *, seed: int = 0) -> None:
     if model.spec.points:
         raise RecipeError("points do not morph", why="this run generates points, not images")
     buffer = io.BytesIO()
-    if out.suffix == ".png":
+    if out.suffix.lower() == ".png":
         steps = walk(model, stops=2, frames=10, tracks=8, seed=seed)[:11]
         buffer.write(png(grid(steps.transpose(0, 1).flatten(0, 1), columns=len(steps))))
-    elif out.suffix in (".gif", ".webp"):
+    elif out.suffix.lower() in (".gif", ".webp"):
         frames = [_enlarged(grid(f)) for f in walk(model, seed=seed)]
         frames[0].save(
             buffer,

@@ -52,22 +52,24 @@ def save_samples(samples: Tensor, out: Path, labels: Tensor | None = None) -> No
     npz: `arr_0` uint8 (n, H, W, C), or float32 (n, d) for points, and `arr_1` labels if any.
     """
     points = samples.dim() == 2
-    if out.suffix == ".npz":
+    kind = out.suffix.lower()
+    if kind == ".npz":
         array = samples.numpy() if points else to_uint8(samples).permute(0, 2, 3, 1).numpy()
         arrays: Any = {"arr_0": array}
         if labels is not None:
             arrays["arr_1"] = labels.numpy()
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
-        out.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors("samples", out):
+            out.parent.mkdir(parents=True, exist_ok=True)
         replace_file(out, buffer.getvalue())
     elif points:
         raise RecipeError("points are no pictures", where=out, fix="--out samples.npz")
-    elif out.suffix == ".png":
+    elif kind == ".png":
         with disk_errors("samples", out):
             out.parent.mkdir(parents=True, exist_ok=True)
         replace_file(out, png(grid(to_uint8(samples))))
-    elif out.suffix:
+    elif kind:
         raise RecipeError(
             f"cannot write samples to {out}",
             why=f"'{out.suffix}' is not known",

@@ -47,6 +47,10 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
             recipe = replace(recipe, precision="fp32")
         if recipe.size is not None:
             raise RecipeError("points have no size", where=name, fix="leave --size out")
+        if recipe.flip or recipe.held_out:
+            raise RecipeError(
+                "points are neither flipped nor held out", where=name, fix="--no-flip, --held-out 0"
+            )
         held_out, real = 0, Real(name=name, points=data)
         train: Images | Points = data
     else:
