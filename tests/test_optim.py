@@ -98,3 +98,39 @@ def test_a_rate_is_positive(cls, lr):
 def test_values_that_torch_would_refuse_later(make):
     with pytest.raises(RecipeError, match="bad value"):
         make()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Adam(lr=0.1, betas=(0.5, 0.9)),
+        Adam(lr=0.1, betas=(0.0, 0.99), eps=1e-3),
+        AdamW(lr=0.1, weight_decay=0.2),
+        RMSprop(lr=0.1),
+        SGD(lr=0.1),
+        SGD(lr=0.1, momentum=0.9),
+    ],
+    ids=str,
+)
+def test_a_step_as_a_function_is_the_step_of_torch(part):
+    """Gradients of many sizes, and one that is always zero."""
+    p = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0, 0.5], dtype=torch.float64))
+    weight, memory, optim = p.detach().clone(), {}, part.build([p])
+    rng = torch.Generator().manual_seed(0)
+    for number in range(6):
+        g = torch.randn(4, generator=rng, dtype=torch.float64) * torch.tensor([1, 1e-3, 1e3, 0])
+        if number == 3:  # goes on from what torch remembers
+            memory = dict(optim.state[p])
+        weight, memory = part.follow(weight, g, memory, 0.1)
+        p.grad = g
+        optim.step()
+        assert_close(weight, p.detach(), rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("part", [Adam(), AdamW(), RMSprop(), SGD(momentum=0.5)], ids=str)
+def test_a_step_as_a_function_has_finite_slopes_where_nothing_moves(part):
+    weight = torch.ones(2, dtype=torch.float64)
+    g = torch.tensor([0.0, 1.0], dtype=torch.float64, requires_grad=True)
+    new, memory = part.follow(weight, g, {}, 0.1)
+    new, _ = part.follow(new, g, memory, 0.1)
+    assert torch.isfinite(torch.autograd.grad(new.sum(), g)[0]).all()

@@ -9,8 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from sparring.errors import RecipeError
 from sparring.parts import Part, require
 from sparring.schedules import Schedule
+
+Memory = dict[str, Tensor]
 
 
 class Optimiser(Part, kind="optimisers", abstract=True):
@@ -32,6 +35,16 @@ class Optimiser(Part, kind="optimisers", abstract=True):
         """The torch optimiser over the parameters."""
         raise NotImplementedError
 
+    def follow(
+        self, weight: Tensor, gradient: Tensor, memory: Memory, lr: float
+    ) -> tuple[Tensor, Memory]:
+        """One step at the rate `lr` as a function: the new weight and memory.
+
+        `memory` is what the torch optimiser keeps of this weight, {} before the first step. All
+        of it can be differentiated.
+        """
+        raise RecipeError(f"{self!r} cannot be followed step by step", fix="--d-optim Adam")
+
 
 def _check_betas(betas: tuple[float, float]) -> None:
     require(all(0 <= b < 1 for b in betas), f"betas must lie in [0, 1), not {betas}")
@@ -50,6 +63,12 @@ class Adam(Optimiser):
 
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, eps=self.eps, fused=True)
+
+    def follow(
+        self, weight: Tensor, gradient: Tensor, memory: Memory, lr: float
+    ) -> tuple[Tensor, Memory]:
+        step, memory = _adam(gradient, memory, self.betas, self.eps)
+        return weight - lr * step, memory
 
 
 class AdamW(Optimiser):
@@ -75,6 +94,12 @@ class AdamW(Optimiser):
             fused=True,
         )
 
+    def follow(
+        self, weight: Tensor, gradient: Tensor, memory: Memory, lr: float
+    ) -> tuple[Tensor, Memory]:
+        step, memory = _adam(gradient, memory, self.betas, self.eps)
+        return weight * (1 - lr * self.weight_decay) - lr * step, memory
+
 
 class RMSprop(Optimiser):
     """RMSprop, the optimiser of the first Wasserstein GAN."""
@@ -91,6 +116,13 @@ class RMSprop(Optimiser):
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.RMSprop(parameters, lr=self.lr, alpha=self.alpha, eps=self.eps)
 
+    def follow(
+        self, weight: Tensor, gradient: Tensor, memory: Memory, lr: float
+    ) -> tuple[Tensor, Memory]:
+        past = memory.get("square_avg", torch.zeros_like(weight))
+        square = self.alpha * past + (1 - self.alpha) * gradient.square()
+        return weight - lr * gradient / (_root(square) + self.eps), {"square_avg": square}
+
 
 class SGD(Optimiser):
     """Stochastic gradient descent, with momentum if asked."""
@@ -104,3 +136,30 @@ class SGD(Optimiser):
 
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum)
+
+    def follow(
+        self, weight: Tensor, gradient: Tensor, memory: Memory, lr: float
+    ) -> tuple[Tensor, Memory]:
+        past = memory.get("momentum_buffer")
+        speed = gradient if past is None else self.momentum * past + gradient
+        return weight - lr * speed, {"momentum_buffer": speed} if self.momentum else {}
+
+
+def _adam(
+    gradient: Tensor, memory: Memory, betas: tuple[float, float], eps: float
+) -> tuple[Tensor, Memory]:
+    """The step of Adam before the rate, and its new moments."""
+    zero, (b1, b2) = torch.zeros_like(gradient), betas
+    # In double precision: 1 - 0.999 has lost half its digits in single.
+    step = memory.get("step", torch.zeros((), device=gradient.device)).double() + 1
+    first = b1 * memory.get("exp_avg", zero) + (1 - b1) * gradient
+    second = b2 * memory.get("exp_avg_sq", zero) + (1 - b2) * gradient.square()
+    c1, c2 = ((1 - b**step).to(gradient.dtype) for b in betas)
+    new = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+    return first / c1 / (_root(second / c2) + eps), new
+
+
+def _root(x: Tensor) -> Tensor:
+    """The square root, with slope 0 at 0 in place of infinity."""
+    some = x > 0
+    return torch.where(some, torch.where(some, x, 1.0).sqrt(), 0.0)

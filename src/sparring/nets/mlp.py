@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
+from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev, packed
 from sparring.parts import require
 
 Activation = Literal["relu", "leaky_relu", "tanh", "gelu", "silu"]
@@ -29,6 +30,10 @@ class MLP(Nets):
     Fields left at None follow the data. Images: latent 100, G 256-512-1024 with tanh at the end, D
     the mirror with dropout 0.3, LeakyReLU(0.2) in both. Points: latent 6, two hidden layers of 64,
     ReLU in G, LeakyReLU in D, no dropout. `batchnorm` puts BatchNorm1d into G's hidden layers.
+
+    Against a lack of variety D may judge `pack` samples as one (PacGAN), or see before its last
+    layer how near samples are to each other by `kernels` of minibatch discrimination (Salimans et
+    al. 2016) or the standard deviation of groups of `stddev` samples (Karras et al. 2018); 0: no.
     """
 
     paper: ClassVar[str] = "Goodfellow et al. 2014, Generative adversarial nets, arXiv:1406.2661"
@@ -39,6 +44,9 @@ class MLP(Nets):
     dropout: float | None = None
     g_activation: Activation | None = None
     d_activation: Activation = "leaky_relu"
+    pack: int = 1
+    kernels: int = 0
+    stddev: int = 0
 
     def check(self) -> None:
         require(self.latent is None or self.latent >= 1, "latent must be at least 1")
@@ -46,6 +54,9 @@ class MLP(Nets):
             require(widths is None or bool(widths), "there must be at least one hidden layer")
             require(min(widths or (1,)) >= 1, "widths start at 1")
         require(self.dropout is None or 0 <= self.dropout < 1, "dropout must lie in [0, 1)")
+        require(self.pack >= 1, "pack must be at least 1")
+        require(self.kernels >= 0, "kernels must not be negative")
+        require(self.stddev == 0 or self.stddev >= 2, "stddev must be 0 or at least 2")
 
     def generator(self, spec: Spec) -> Generator:
         latent = self.latent or (6 if spec.points else 100)
@@ -56,7 +67,12 @@ class MLP(Nets):
     def discriminator(self, spec: Spec) -> Discriminator:
         widths = self.d_widths or ((64, 64) if spec.points else (1024, 512, 256))
         dropout = (0.0 if spec.points else 0.3) if self.dropout is None else self.dropout
-        return _Discriminator(spec, widths, dropout, self.d_activation)
+        together: list[nn.Module] = []
+        if self.kernels:
+            together.append(MinibatchDiscrimination(widths[-1], self.kernels))
+        if self.stddev:
+            together.append(MinibatchStddev(self.stddev))
+        return _Discriminator(spec, widths, dropout, self.d_activation, self.pack, together)
 
 
 class _Generator(Generator):
@@ -85,20 +101,30 @@ class _Generator(Generator):
 
 class _Discriminator(Discriminator):
     def __init__(
-        self, spec: Spec, widths: tuple[int, ...], dropout: float, activation: Activation
+        self,
+        spec: Spec,
+        widths: tuple[int, ...],
+        dropout: float,
+        activation: Activation,
+        pack: int,
+        together: list[nn.Module],
     ) -> None:
         super().__init__()
-        ins = (math.prod(spec.shape), *widths)
+        self.pack = pack
+        self.mixes = pack > 1 or bool(together)
+        ins = (pack * math.prod(spec.shape), *widths)
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(i, o), _activation(activation), nn.Dropout(dropout))
             for i, o in zip(ins, widths, strict=False)
         )
-        self.head = nn.Linear(widths[-1], 1)
+        more = sum(getattr(layer, "kernels", 1) for layer in together)
+        head = nn.Linear(widths[-1] + more, 1)
+        self.head = nn.Sequential(*together, head) if together else head
 
     def forward(
         self, x: Tensor, c: Tensor | None = None, features: bool = False
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
-        x, found = x.flatten(1), {}
+        x, found = packed(x, self.pack).flatten(1), {}
         for i, layer in enumerate(self.layers):
             x = found[f"layer{i}"] = layer(x)
         logits = self.head(x).squeeze(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from sparring.training.feed import Batch
 from sparring.training.judge import ask, judge, precise
 from sparring.training.layout import laid_out_like
 from sparring.training.rehearse import one_number
-from sparring.tricks import State, View
+from sparring.tricks import State, View, Weights
 
 
 class Step:
@@ -87,6 +87,7 @@ class Step:
         active = [(key, t) for key, t in self.tricks if turn % t.every == 0]
         view.real_seen, view.fake_seen = self.see(view, view.real), self.see(view, view.fake)
         judge(view, [t for _, t in active], self.device.autocast)
+        view.boundary = self.recipe.loss.boundary(view.real_logits, view.fake_logits)
         loss = self.recipe.loss.d(
             view.real_logits, view.fake_logits, self.calling(view, "loss").rng
         )
@@ -117,6 +118,24 @@ class Step:
             term = trick.g_term(self.calling(view, key), self.states[view.pair][key])
             loss = loss + one_number(term, f"g_term of {type(trick).__name__}") * trick.every
         return loss
+
+    def d_step(
+        self,
+        D: nn.Module,
+        weights: Weights,
+        gradients: Mapping[str, Tensor | None],
+        memory: Mapping[str, State],
+    ) -> tuple[Weights, dict[str, State]]:
+        """One step of D's optimiser as a function, all by the names of D's weights."""
+        optim = self.optims["d"]
+        now = dict(memory) or {n: dict(optim.state.get(p, {})) for n, p in D.named_parameters()}
+        new = dict(weights)
+        for name, g in gradients.items():
+            if g is not None:
+                new[name], now[name] = self.recipe.d_optim.follow(
+                    weights[name], g, now[name], optim.param_groups[0]["lr"]
+                )
+        return new, now
 
     # ------------------------------------------------------------------------- what each side sees
 
@@ -149,6 +168,8 @@ class Step:
                 mean=self.device.mean,
             )
             view.d_loss = lambda D, v=view, n=number: self.d_loss(D, replace(v, _rngs={}), n)
+            view.d_step = partial(self.d_step, pair.D)
+            view.ask = lambda x, v=view: ask(v.D, x, v.c, self.device.autocast).logits
             if side == "d" and self.states:
                 for key, trick in self.tricks:
                     state = self.states[view.pair][key]
@@ -204,9 +225,9 @@ class Step:
         for side in ("real", "fake"):
             right = []
             for v in d_views:
-                boundary = self.recipe.loss.boundary(v.real_logits, v.fake_logits)
                 logits = v.real_logits if side == "real" else -v.fake_logits
-                right.append((logits > (boundary if side == "real" else -boundary)).float().mean())
+                bound = v.boundary if side == "real" else -v.boundary
+                right.append((logits > bound).float().mean())
             stats[f"d_acc_{side}"] = torch.stack(right).mean()
         for side, found in gradients.items():
             stats[f"{side}_grad_norm"] = get_total_norm([g for g in found if g is not None])

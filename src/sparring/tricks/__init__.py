@@ -2,7 +2,8 @@
 
 from sparring.tricks.memory import HistoricalAveraging, Replay, WeightClipping
 from sparring.tricks.penalties import R1, R2, FeatureMatching, GradientPenalty
-from sparring.tricks.trick import State, Trick, View, slopes
+from sparring.tricks.trick import State, Trick, View, Weights, slopes
+from sparring.tricks.unroll import Unrolled
 from sparring.tricks.views import InstanceNoise
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "Replay",
     "State",
     "Trick",
+    "Unrolled",
     "View",
     "WeightClipping",
+    "Weights",
     "slopes",
 ]

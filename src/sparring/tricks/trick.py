@@ -6,7 +6,7 @@ hooks in the recipe's order and adds up the numbers they return; it names no tri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -17,6 +17,11 @@ from sparring.parts import Part, require
 from sparring.randomness import Draws
 
 State = dict[str, Tensor]
+Weights = dict[str, Tensor]
+Follow = Callable[
+    [Weights, Mapping[str, Tensor | None], Mapping[str, State]],
+    tuple[Weights, dict[str, State]],
+]
 
 
 @dataclass
@@ -29,7 +34,10 @@ class View:
     D's logits at the first k seen inputs, filled for tricks with `slopes`; c: conditions or None;
     z: G's noise; draw: another fake for the same conditions; images: reals shown so far (int64,
     0-d, on the device: no Python `if` on it); d_loss: D's whole objective as a function of D;
-    mean: the mean over processes; notes: 0-d tensors to log or to carry to `after_step`.
+    d_step: a step of D's optimiser as a function of weights, gradients and what it remembers, all
+    by name ({} for what it remembers now); ask: D's logits of other inputs under the same
+    conditions, float32; boundary: the logit above which D says "real"; mean: the mean over
+    processes; notes: 0-d tensors to log or to carry to `after_step`.
     """
 
     side: Literal["d", "g"]
@@ -44,6 +52,9 @@ class View:
     z: Tensor | None = None
     draw: Callable[[], Tensor] | None = None
     d_loss: Callable[[nn.Module], Tensor] | None = None
+    d_step: Follow | None = None
+    ask: Callable[[Tensor], Tensor] | None = None
+    boundary: Tensor | float = 0.0
     mean: Callable[[Tensor], Tensor] = lambda x: x
     notes: dict[str, Tensor] = field(default_factory=dict)
     real_seen: Tensor = field(default_factory=Tensor)

@@ -1,0 +1,128 @@
+"""Layers that look at several samples at once, by hand."""
+
+from __future__ import annotations
+
+from math import exp, sqrt
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from sparring.errors import RecipeError
+from sparring.nets import MLP, Spec
+from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev, packed
+from sparring.randomness import seeded
+
+
+def test_packing_joins_neighbours_along_the_channels():
+    x = torch.arange(12.0).view(6, 2)
+    assert packed(x, 3).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    images = torch.randn(4, 3, 5, 6)
+    pairs = packed(images, 2)
+    assert pairs.shape == (2, 6, 5, 6)
+    assert torch.equal(pairs[1, :3], images[2])
+    assert torch.equal(pairs[1, 3:], images[3])
+    assert torch.equal(packed(images, 1), images)
+    with pytest.raises(RecipeError, match="pack=4 does not divide 6 samples"):
+        packed(x, 4)
+
+
+def test_minibatch_discrimination_by_hand():
+    """One feature, two kernels of one dimension: M = f (1, 2)."""
+    layer = MinibatchDiscrimination(1, 2, dim=1).double()
+    with torch.no_grad():
+        layer.T.copy_(torch.tensor([[1.0, 2.0]]))
+    f = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
+    out = layer(f)
+    assert_close(out[:, :1], f)
+    by_hand = [
+        [exp(-1) + exp(-3), exp(-2) + exp(-6)],
+        [exp(-1) + exp(-2), exp(-2) + exp(-4)],
+        [exp(-3) + exp(-2), exp(-6) + exp(-4)],
+    ]
+    assert_close(out[:, 1:], torch.tensor(by_hand, dtype=torch.float64))
+
+
+def test_minibatch_discrimination_takes_the_l1_norm_over_a_kernel():
+    layer = MinibatchDiscrimination(2, 1, dim=2).double()
+    with torch.no_grad():
+        layer.T.copy_(torch.eye(2))
+    f = torch.tensor([[0.0, 0.0], [1.0, -2.0]], dtype=torch.float64)
+    assert_close(layer(f)[:, 2].tolist(), [exp(-3), exp(-3)])
+
+
+@pytest.mark.parametrize(("group", "each"), [(2, [1.0, 1.0, 3.0, 3.0]), (4, None)])
+def test_minibatch_stddev_by_hand(group, each):
+    """Two features a sample: deviations 1 and 1 in one pair, 4 and 2 in the other."""
+    f = torch.tensor([[0.0, 0.0], [2.0, 2.0], [0.0, 1.0], [8.0, 5.0]], dtype=torch.float64)
+    out = MinibatchStddev(group)(f)
+    assert_close(out[:, :2], f)
+    if each is None:
+        # variances of (0, 2, 0, 8) and (0, 2, 1, 5): 17 - 6.25 and 7.5 - 4
+        each = [(sqrt(10.75) + sqrt(3.5)) / 2] * 4
+    assert_close(out[:, 2].float(), torch.tensor(each))
+
+
+def test_minibatch_stddev_of_images_is_a_channel():
+    f = torch.randn(6, 3, 4, 5)
+    out = MinibatchStddev(3)(f)
+    assert out.shape == (6, 4, 4, 5)
+    by_hand = torch.stack([g.var(0, unbiased=False).sqrt().mean() for g in f.split(3)])
+    assert_close(out[:, 3], by_hand.repeat_interleave(3)[:, None, None].expand(6, 4, 5))
+
+
+def test_a_group_that_does_not_divide_takes_the_greatest_common_divisor():
+    f = torch.randn(6, 2)
+    assert_close(MinibatchStddev(4)(f), MinibatchStddev(2)(f))
+
+
+def test_equal_samples_have_finite_slopes():
+    for layer in (MinibatchStddev(2), MinibatchDiscrimination(3, 2)):
+        f = torch.ones(4, 3, requires_grad=True)
+        (slope,) = torch.autograd.grad(layer(f).sum(), f, create_graph=True)
+        (second,) = torch.autograd.grad(slope.square().sum(), f)
+        assert torch.isfinite(second).all()
+
+
+def build(**fields):
+    with seeded(0, "weights"):
+        return MLP(d_widths=(7,), **fields).discriminator(Spec((2,)))
+
+
+def test_a_packed_d_gives_one_logit_for_each_pack():
+    D = build(pack=3)
+    assert D.mixes
+    x = torch.randn(6, 2)
+    logits, found = D(x, None, features=True)
+    assert logits.shape == (2,)
+    assert found["layer0"].shape == (2, 7)
+    assert D.layers[0][0].in_features == 6
+    other = x.clone()
+    other[0] += 1
+    assert_close(D(other)[1], logits[1])
+    assert D(other)[0] != logits[0]
+
+
+@pytest.mark.parametrize("fields", [{"kernels": 4}, {"stddev": 2}, {"kernels": 4, "stddev": 2}])
+def test_a_d_with_minibatch_layers_mixes(fields):
+    D = build(**fields)
+    assert D.mixes
+    x = torch.randn(4, 2)
+    other = x.clone()
+    other[1] += 1
+    assert D(x).shape == (4,)
+    assert D(other)[0] != D(x)[0]
+
+
+def test_a_plain_d_has_none_of_it():
+    D = build()
+    assert not D.mixes
+    assert [name for name in D.state_dict() if "head" in name] == ["head.weight", "head.bias"]
+
+
+@pytest.mark.parametrize(
+    "bad", [lambda: MLP(pack=0), lambda: MLP(kernels=-1), lambda: MLP(stddev=1)]
+)
+def test_bad_fields(bad):
+    with pytest.raises(RecipeError):
+        bad()
