@@ -18,6 +18,7 @@ from sparring.losses import (
     Loss,
     Minimax,
     NonSaturating,
+    RelativisticAverage,
     RelativisticPaired,
     Wasserstein,
 )
@@ -82,6 +83,24 @@ GOLDEN = [
         (log(4 / 3) + log(2)) / 2,
         (log(4) + log(2)) / 2,
     ),
+    # E x = 5, E y = 5 - log 3: x' = log 3 twice, y' = -log 3 twice
+    (
+        RelativisticAverage(),
+        (5.0, 5.0),
+        (5 - LOG3, 5 - LOG3),
+        2 * log(4 / 3),
+        2 * log(4),
+    ),
+    # E x = 1, E y = -1: x' = 3, 1 and y' = 0, -4; to 1 and -1: 4, 0 | 1, 9; swapped: 1, 25 | 16, 4
+    (
+        RelativisticAverage(base=LeastSquares(real=1, fake=-1)),
+        (2.0, 0.0),
+        (1.0, -3.0),
+        (4 + 0) / 4 + (1 + 9) / 4,
+        (1 + 25) / 4 + (16 + 4) / 4,
+    ),
+    # the same: max(0, 1 - x') = 0, 0, max(0, 1 + y') = 1, 0; swapped 1, 5 | 4, 2
+    (RelativisticAverage(base=Hinge()), (2.0, 0.0), (1.0, -3.0), 0.5, 3.0 + 3.0),
 ]
 
 
@@ -104,6 +123,8 @@ def test_the_table_has_every_loss():
         (NonSaturating(), 2 * log(2), log(2)),
         (NonSaturating(real=0.9, fake=0.1), 2 * log(2), log(2)),
         (RelativisticPaired(), log(2), log(2)),
+        (RelativisticAverage(), 2 * log(2), 2 * log(2)),
+        (RelativisticAverage(base=Hinge()), 2.0, 2.0),
         (Hinge(), 2.0, 0.0),
         (Wasserstein(), 0.0, 0.0),
         (LeastSquares(), 0.5, 0.5),
@@ -153,6 +174,13 @@ GRADIENTS = [
         lambda x, y: -sigmoid(y - x),
         lambda x, y: sigmoid(y - x),
         lambda x, y: -sigmoid(x - y),
+    ),
+    # of one x and one y the average is the pair, twice
+    (
+        RelativisticAverage(),
+        lambda x, y: -2 * sigmoid(y - x),
+        lambda x, y: 2 * sigmoid(y - x),
+        lambda x, y: -2 * sigmoid(x - y),
     ),
 ]
 
@@ -214,6 +242,16 @@ def test_the_paired_loss_pairs_by_index():
     assert not torch.isclose(loss.d(x, y), loss.d(x, y.flip(0)))
     assert_close(loss.d(x, y), loss.d(x.flip(0), y.flip(0)))
     assert_close(loss.d(x + 3, y + 3), loss.d(x, y))
+
+
+def test_the_average_loss_is_that_of_the_average_fake():
+    loss = RelativisticAverage()
+    x, y = f64(1.0, 4.0), f64(0.0, 2.0)
+    assert_close(loss.d(x, y), loss.d(x, y.flip(0)))
+    assert_close(loss.d(x + 3, y + 3), loss.d(x, y))
+    assert not torch.isclose(loss.d(x, y), RelativisticPaired().d(x, y) * 2)
+    with pytest.raises(RecipeError, match="not relativistic"):
+        RelativisticAverage(base=RelativisticPaired())
 
 
 # ----------------------------------------------------------------------------------- random labels
@@ -279,6 +317,7 @@ def test_labels_are_probabilities(label):
         (LeastSquares(real=(0.8, 1.0), fake=0.1), 0.5),
         (Wasserstein(), 6.0),
         (RelativisticPaired(), 6.0),
+        (RelativisticAverage(), 6.0),
     ],
     ids=str,
 )

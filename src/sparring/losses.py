@@ -209,6 +209,33 @@ class RelativisticPaired(Loss):
         return _midpoint(real, fake)
 
 
+class RelativisticAverage(Loss):
+    """D tells how much more real the reals are than the average fake, and the other way round.
+
+    With x' = x - E y and y' = y - E x: d = base.d(x', y') and g = base.d(y', x'). The paper's
+    RaSGAN is base=NonSaturating(), RaLSGAN base=LeastSquares(real=1, fake=-1), RaHingeGAN
+    base=Hinge(). Averages are over this process's logits.
+    """
+
+    paper: ClassVar[str] = "Jolicoeur-Martineau 2019, Relativistic GAN, arXiv:1807.00734"
+    needs_real: ClassVar[bool] = True
+    base: Loss = NonSaturating()
+
+    def check(self) -> None:
+        require(not self.base.needs_real, "base must be a loss that is not relativistic itself")
+
+    def d(self, real: Tensor, fake: Tensor, rng: Uniform | None = None) -> Tensor:
+        return self.base.d(real - fake.mean(), fake - real.mean(), rng)
+
+    def g(self, real: Tensor | None, fake: Tensor, rng: Uniform | None = None) -> Tensor:
+        if real is None:
+            raise ValueError("the relativistic loss needs D(real)")
+        return self.base.d(fake - real.mean(), real - fake.mean(), rng)
+
+    def boundary(self, real: Tensor, fake: Tensor) -> Tensor | float:
+        return _midpoint(real, fake)
+
+
 def _midpoint(real: Tensor, fake: Tensor) -> Tensor:
     """Half way between the two means: the boundary of a critic whose logits have a free offset."""
     return (torch.mean(real) + torch.mean(fake)) / 2
