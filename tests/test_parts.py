@@ -507,6 +507,7 @@ def test_the_catalogue_is_by_kind_and_name():
         "LeastSquares",
         "Minimax",
         "NonSaturating",
+        "RelativisticAverage",
         "RelativisticPaired",
         "Wasserstein",
     ]

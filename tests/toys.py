@@ -97,14 +97,64 @@ class ToyQuadratic(Discriminator):
         return (logits, {"layer0": x}) if features else logits
 
 
+class ToyScale(Generator):
+    """x = theta * z."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.latent = dim
+        self.theta = nn.Parameter(torch.linspace(0.5, 1.5, dim, dtype=torch.float64))
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return z.double() * self.theta
+
+
+class ToyPixelG(Generator):
+    """Images, the same for every z."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.latent = 1
+        rng = torch.Generator().manual_seed(1)
+        self.theta = nn.Parameter(torch.rand(shape, generator=rng) - 0.5)
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.theta.expand(len(z), *self.theta.shape)
+
+
+class ToyPixelD(Discriminator):
+    """D(x) = w.x over all pixels."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(2)
+        self.w = nn.Parameter(torch.rand(shape, generator=rng) - 0.5)
+
+    def forward(self, x: Tensor, c: Tensor | None = None, features: bool = False) -> Any:
+        logits = (x * self.w).flatten(1).sum(1)
+        return (logits, {"layer0": x}) if features else logits
+
+
+class ToyPixels(Nets):
+    """A constant image against a linear D."""
+
+    def generator(self, spec: Spec) -> Generator:
+        return ToyPixelG(spec.shape)
+
+    def discriminator(self, spec: Spec) -> Discriminator:
+        return ToyPixelD(spec.shape)
+
+
 class ToyNets(Nets):
-    """G is a constant or a shift of its noise, D linear or quadratic; all of it float64."""
+    """G is a constant, a shift or a scale of its noise, D linear or quadratic; all in float64."""
 
     shift: bool = False
+    scale: bool = False
     quadratic: bool = False
 
     def generator(self, spec: Spec) -> Generator:
-        return (ToyShift if self.shift else ToyGenerator)(spec.shape[0])
+        make = ToyShift if self.shift else ToyScale if self.scale else ToyGenerator
+        return make(spec.shape[0])
 
     def discriminator(self, spec: Spec) -> Discriminator:
         return (ToyQuadratic if self.quadratic else ToyLinear)(spec.shape[0])

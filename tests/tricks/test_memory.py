@@ -11,7 +11,7 @@ from sparring.errors import RecipeError
 from sparring.losses import Wasserstein
 from sparring.optim import SGD
 from sparring.randomness import Draws
-from sparring.tricks import HistoricalAveraging, Replay, View, WeightClipping
+from sparring.tricks import HistoricalAveraging, LeCam, Replay, View, WeightClipping
 
 SIMULTANEOUS = {"loss": Wasserstein(), "updates": "simultaneous"}
 
@@ -73,6 +73,33 @@ def test_the_state_is_the_mean_and_no_alias_of_the_weights():
     thetas = torch.stack([path[0].before["G.theta"], *(p.after["G.theta"] for p in path)])
     assert_close(state["g.theta"], thetas.mean(0))
     assert state["d.w"].data_ptr() != path[-1].setup.players["D"].w.data_ptr()
+
+
+# ------------------------------------------------------------------------------------------ LeCam
+
+
+def test_lecam_by_hand():
+    """Of one sample a side in effect: D(real) = w.E real is not, D(fake) = w.theta is constant."""
+    weight, decay, averages = 0.5, 0.75, []
+    path = walk(toy(tricks=(LeCam(weight=weight, decay=decay),), **SIMULTANEOUS), steps=4)
+    for k, on in enumerate(path):
+        w, theta = on.before["D.w"], on.before["G.theta"]
+        x, y = on.real @ w, theta @ w
+        d = y - x.mean()
+        slope = theta - on.real.mean(0)
+        if k:
+            # The averages of the past with weights decay^age, which add up to one.
+            age = torch.tensor([decay**a for a in range(k)], dtype=torch.float64)
+            a_real, a_fake = (
+                (age * torch.stack(past[::-1])).sum() / age.sum()
+                for past in zip(*averages, strict=True)
+            )
+            d = d + weight * ((x - a_fake).square().mean() + (y - a_real).square())
+            slope = slope + weight * 2 * ((x - a_fake) @ on.real / 4 + (y - a_real) * theta)
+        assert on.stats["d_loss"] == pytest.approx(d.item(), rel=1e-5)
+        assert on.stats["g_loss"] == pytest.approx(-y.item(), rel=1e-5)
+        assert_close(on.moved("D.w"), -0.1 * slope, rtol=1e-5, atol=1e-7)
+        averages.append((x.mean(), y))
 
 
 # ----------------------------------------------------------------------------------------- replay
@@ -180,6 +207,10 @@ def test_the_pool_holds_at_least_a_batch():
         HistoricalAveraging(weight=-1.0)
     with pytest.raises(RecipeError):
         WeightClipping(limit=0.0)
+    with pytest.raises(RecipeError):
+        LeCam(weight=-1.0)
+    with pytest.raises(RecipeError):
+        LeCam(decay=1.0)
 
 
 def test_every_without_a_term_is_refused():

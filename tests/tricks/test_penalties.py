@@ -7,15 +7,19 @@ d = w.(E fake - E real) and g = -w.E fake.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
-from toys import ToyCloud, ToyNets, ToyOrigin, set_up, toy, walk
+from toys import Pictures, ToyCloud, ToyNets, ToyOrigin, set_up, toy, walk
 
+from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
 from sparring.losses import Wasserstein
+from sparring.nets import DCGAN, MLP, Fast
 from sparring.schedules import Linear
-from sparring.tricks import R1, R2, FeatureMatching, GradientPenalty, Trick
+from sparring.tricks import DRAGAN, R1, R2, FeatureMatching, GradientPenalty, Trick
 
 LR = 0.1
 W = torch.tensor([1.0, 1.5, 2.0], dtype=torch.float64)
@@ -162,6 +166,118 @@ def test_the_gradient_penalty_lies_between_real_and_fake():
     assert_close((terms[0] - terms[1]).item(), 1 / 3, atol=4 * error, rtol=0)
 
 
+def test_dragan_of_a_linear_d():
+    norm = 7.25**0.5
+    on, off = with_and_without(DRAGAN(weight=2.0))
+    assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(2 * (norm - 1) ** 2, rel=1e-5)
+    assert_close(on.moved("D.w") - off.moved("D.w"), -LR * 2 * 2 * (norm - 1) / norm * W)
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(0.0, 8.0), (0.5, 10.0)])
+def test_dragan_lies_around_the_reals(spread, expected):
+    """D = |x|^2 / 2 and target 0: E |x + n|^2, with reals at (2, -2), whose deviation is 2."""
+    n = 4096
+    changes = {"tricks": (DRAGAN(weight=1.0, target=0.0, spread=spread),), "batch": n}
+    terms = []
+    for more in (changes, changes | {"tricks": ()}):
+        recipe = quadratic(more | {"images": 10 * n}, data=ToyOrigin(at=(2.0, -2.0)))
+        setup = identity(set_up(recipe))
+        terms.append(setup.advance(0)["d_loss"])
+    # |x|^2 is 8 + 2 s (2 n1 - 2 n2) + s^2 (n1^2 + n2^2) with s = 2 spread
+    error = (32 * (2 * spread) ** 2 + 4 * (2 * spread) ** 4) ** 0.5 / n**0.5
+    assert_close((terms[0] - terms[1]).item(), expected, atol=4 * error + 1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("cls", [R1, R2])
+def test_the_slope_of_a_packed_d_is_that_of_the_pack(cls):
+    """D of two points is w.x1 + v.x2 in one layer: |w|^2 + |v|^2, whatever the points."""
+    terms = []
+    for tricks in ((cls(gamma=2.0),), ()):
+        recipe = toy(nets=MLP(d_widths=(4,), g_widths=(4,), pack=2), tricks=tricks, **SIMULTANEOUS)
+        setup = set_up(replace(recipe, data=Ring()))
+        D = setup.players["D"]
+        with torch.no_grad():
+            D.layers[0][0].bias.fill_(100.0)  # all units in the linear branch
+            slope = D.head.weight @ D.layers[0][0].weight
+        terms.append(setup.advance(0)["d_loss"])
+    assert_close(terms[0] - terms[1], slope.square().sum(), rtol=1e-3, atol=1e-4)
+
+
+PENALTIES = [
+    R1(),
+    R2(),
+    R1(share=0.5),
+    GradientPenalty(weight=1.0),
+    DRAGAN(weight=1.0),
+]
+
+
+def pictures(folder, nets, trick, **changes):
+    data = Npz(path=Pictures.write(folder / "data.npz").path)
+    recipe = toy(data=data, nets=nets, batch=8, held_out=4, tricks=(trick,) if trick else ())
+    return set_up(replace(recipe, **changes))
+
+
+@pytest.mark.parametrize("trick", PENALTIES, ids=str)
+def test_penalties_under_bfloat16(trick, tmp_path):
+    """The term of a bf16 D is within two percent of the float32 one, and so is its gradient."""
+    found = {}
+    for precision in ("fp32", "bf16"):
+        terms = []
+        for t in (trick, None):
+            setup = pictures(tmp_path, Fast(g_width=8, d_width=8), t)
+            setup.device.precision = precision
+            with torch.no_grad():
+                for p in setup.players["D"].parameters():
+                    p.mul_(2)  # else the term is lost in the loss's rounding
+            loss = d_objective(setup)
+            gradients = setup.step.gradients("d", loss)
+            terms.append((loss.detach(), torch.cat([g.flatten() for g in gradients if g is not None])))
+        found[precision] = [a - b for a, b in zip(*terms, strict=True)]
+    assert found["fp32"][0] > 0.05
+    assert_close(found["bf16"][0], found["fp32"][0], rtol=0.02, atol=0.01)
+    a, b = found["bf16"][1], found["fp32"][1]
+    assert torch.cosine_similarity(a, b, dim=0) > 0.98
+
+
+def d_objective(setup):
+    step = setup.step
+    return step.d_total(step.views("d", step.deal(setup.feed(0), 0, "d", grad=False), 0), 0)
+
+
+@pytest.mark.parametrize("trick", [R1(), GradientPenalty(weight=1.0), DRAGAN(weight=1.0)], ids=str)
+def test_penalties_with_batchnorm_in_d(trick, tmp_path):
+    """The slope is that of the sum of the logits, through the batch's statistics, by autograd."""
+    terms = []
+    for t in (trick, None):
+        setup = pictures(tmp_path, DCGAN(width=4, latent=5), t)
+        terms.append(d_objective(setup).detach())
+    setup = pictures(tmp_path, DCGAN(width=4, latent=5), trick)
+    step = setup.step
+    (view,) = step.views("d", step.deal(setup.feed(0), 0, "d", grad=False), 0)
+    x, D = view.real, setup.players["D"]
+    if isinstance(trick, GradientPenalty):
+        u = step.draws(0, "d", "GradientPenalty0").uniform(8, 1, 1, 1)
+        x = u * view.real + (1 - u) * view.fake
+    if isinstance(trick, DRAGAN):
+        n = step.draws(0, "d", "DRAGAN0").normal(*x.shape)
+        x = x + 0.5 * x.std(unbiased=False) * n
+    x = x.detach().requires_grad_()
+    norm = torch.autograd.grad(D(x).sum(), x)[0].flatten(1).norm(dim=1)
+    by_hand = norm.square().mean() / 2 if isinstance(trick, R1) else (norm - 1).square().mean()
+    assert_close(terms[0] - terms[1], by_hand, rtol=1e-4, atol=1e-6)
+
+
+def test_the_running_statistics_follow_the_data_and_not_the_interpolates(tmp_path):
+    counts = []
+    for trick in (GradientPenalty(), DRAGAN(), R1(), None):
+        setup = pictures(tmp_path, DCGAN(width=4, latent=5), trick)
+        d_objective(setup)
+        counts.append({k: b.clone() for k, b in setup.players["D"].named_buffers()})
+    for other in counts[1:]:
+        assert_close(other, counts[0], rtol=1e-5, atol=1e-6)
+
+
 def test_a_penalty_at_no_slope_has_a_finite_gradient():
     changes = {"tricks": (GradientPenalty(weight=1.0),)}
     setup = set_up(toy(**SIMULTANEOUS, **changes))
@@ -199,6 +315,8 @@ def test_feature_matching_of_a_named_layer():
         lambda: R1(share=1.5),
         lambda: R1(every=0),
         lambda: GradientPenalty(weight=-1.0),
+        lambda: DRAGAN(weight=-1.0),
+        lambda: DRAGAN(spread=-1.0),
     ],
 )
 def test_bad_fields(bad):

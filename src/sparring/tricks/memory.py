@@ -1,4 +1,4 @@
-"""Tricks that remember, or hold, weights and samples: replay, averaging, clipping."""
+"""Tricks that remember, or hold, weights, samples and logits: clipping, averaging, replay, LeCam."""
 
 from __future__ import annotations
 
@@ -105,3 +105,40 @@ class Replay(Trick):
         pool[slots] = torch.where(swap | filling, new, old)
         filled.add_(n * filling)
         return torch.where(swap, old, batch)
+
+
+class LeCam(Trick):
+    """Keeps D's logits near the moving average of those of the other side.
+
+    weight (E (x - a)^2 + E (y - b)^2) with x = D(real), y = D(fake), a the average of past y and b
+    of past x (corrected for their start at 0; no term in the first step).
+    """
+
+    paper: ClassVar[str] = (
+        "Tseng et al. 2021, Regularizing GANs under limited data, arXiv:2104.03310"
+    )
+    weight: float = 0.1
+    decay: float = 0.99
+
+    def check(self) -> None:
+        super().check()
+        require(self.weight >= 0, "weight must not be negative")
+        require(0 <= self.decay < 1, "decay must lie in [0, 1)")
+
+    def init(self, view: View, state: State) -> State:
+        zero = torch.zeros((), device=view.images.device)
+        return {"real": zero, "fake": zero, "count": zero}
+
+    def d_term(self, view: View, state: State) -> Tensor | float:
+        count = state["count"]
+        whole = 1 - self.decay ** count.clamp(min=1)
+        x = view.real_logits - state["fake"] / whole
+        y = view.fake_logits - state["real"] / whole
+        return self.weight * (count > 0) * (x.square().mean() + y.square().mean())
+
+    def after_step(self, view: View, state: State) -> None:
+        if view.side == "d":
+            for side, logits in (("real", view.real_logits), ("fake", view.fake_logits)):
+                mean = view.mean(logits.detach().mean()).to(state[side])
+                state[side].lerp_(mean, 1 - self.decay)
+            state["count"].add_(1)

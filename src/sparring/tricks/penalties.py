@@ -1,4 +1,4 @@
-"""Terms added to a loss: gradient penalties, feature matching."""
+"""Terms added to a loss: penalties on the slope of D, feature matching."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sparring.schedules import Schedule, value
 from sparring.tricks.trick import State, Trick, View, slopes
 
 
-def _square_norm(x: Tensor) -> Tensor:
-    """|x|^2 of each sample, over all axes but the first."""
-    return x.flatten(1).square().sum(1)
+def _square_norm(slopes: Tensor, n: int) -> Tensor:
+    """|slope|^2 of each of n logits, (n,); a logit of packed samples has the slopes of all."""
+    return slopes.reshape(n, -1).square().sum(1)
 
 
 class _Slope(Trick, abstract=True):
@@ -31,12 +31,18 @@ class _Slope(Trick, abstract=True):
         require(gamma >= 0, "gamma must not be negative")
         require(0 < self.share <= 1, "share must lie in (0, 1]")
 
-    def _penalty(self, view: View, slopes: Tensor | None) -> Tensor | float:
-        """The term, on this trick's own share: another trick may have asked for more rows."""
+    def _penalty(
+        self, view: View, slopes: Tensor | None, x: Tensor, logits: Tensor
+    ) -> Tensor | float:
+        """The term, on this trick's own share: another trick may have asked for more rows.
+
+        slopes: at the first rows of x, whose logits are `logits`.
+        """
         assert slopes is not None
         if not getattr(view.D, "mixes", False):
-            slopes = slopes[: max(1, round(self.share * view.real_seen.shape[0]))]
-        return value(self.gamma, view.images) / 2 * _square_norm(slopes).mean()
+            slopes = slopes[: max(1, round(self.share * x.shape[0]))]
+        n = slopes.shape[0] * logits.shape[0] // x.shape[0]
+        return value(self.gamma, view.images) / 2 * _square_norm(slopes, n).mean()
 
 
 class R1(_Slope):
@@ -49,7 +55,7 @@ class R1(_Slope):
     slopes: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real",)
 
     def d_term(self, view: View, state: State) -> Tensor | float:
-        return self._penalty(view, view.real_slopes)
+        return self._penalty(view, view.real_slopes, view.real_seen, view.real_logits)
 
 
 class R2(_Slope):
@@ -59,16 +65,12 @@ class R2(_Slope):
     slopes: ClassVar[tuple[Literal["real", "fake"], ...]] = ("fake",)
 
     def d_term(self, view: View, state: State) -> Tensor | float:
-        return self._penalty(view, view.fake_slopes)
+        return self._penalty(view, view.fake_slopes, view.fake_seen, view.fake_logits)
 
 
-class GradientPenalty(Trick):
-    """WGAN-GP: pulls the norm of D's gradient to one between real and generated images.
+class _Norm(Trick, abstract=True):
+    """weight times the mean square of |grad D| - target, somewhere near the batch."""
 
-    weight E (|grad D(u real + (1 - u) fake)| - target)^2, u uniform for each pair.
-    """
-
-    paper: ClassVar[str] = "Gulrajani et al. 2017, Improved training of WGANs, arXiv:1704.00028"
     per_sample: ClassVar[bool] = True
     weight: float = 10.0
     target: float = 1.0
@@ -77,13 +79,53 @@ class GradientPenalty(Trick):
         super().check()
         require(self.weight >= 0, "weight must not be negative")
 
+    def at(self, view: View) -> Tensor:
+        """The inputs whose slopes are pulled to the target."""
+        raise NotImplementedError
+
     def d_term(self, view: View, state: State) -> Tensor | float:
+        gradient, logits, _ = slopes(view.D, self.at(view), view.c)
+        # The square root has no slope at zero: a tiny constant keeps its gradient finite there.
+        norm = (_square_norm(gradient, logits.shape[0]) + 1e-12).sqrt()
+        return self.weight * (norm - self.target).square().mean()
+
+
+class GradientPenalty(_Norm):
+    """WGAN-GP: pulls the norm of D's gradient to one between real and generated images.
+
+    weight E (|grad D(u real + (1 - u) fake)| - target)^2, u uniform for each pair.
+    """
+
+    paper: ClassVar[str] = "Gulrajani et al. 2017, Improved training of WGANs, arXiv:1704.00028"
+    mixes_pairs: ClassVar[bool] = True
+
+    def at(self, view: View) -> Tensor:
         real, fake = view.real_seen, view.fake_seen
         u = view.rng.uniform(real.shape[0], *[1] * (real.dim() - 1)).to(real)
-        gradient, _, _ = slopes(view.D, u * real + (1 - u) * fake, view.c)
-        # The square root has no slope at zero: a tiny constant keeps its gradient finite there.
-        norm = (_square_norm(gradient) + 1e-12).sqrt()
-        return self.weight * (norm - self.target).square().mean()
+        return u * real + (1 - u) * fake
+
+
+class DRAGAN(_Norm):
+    """Pulls the norm of D's gradient to one around real images.
+
+    weight E (|grad D(real + noise)| - target)^2; the noise is Gaussian with `spread` times the
+    standard deviation of the real batch.
+    """
+
+    paper: ClassVar[str] = (
+        "Kodali et al. 2017, On convergence and stability of GANs, arXiv:1705.07215"
+    )
+    spread: float = 0.5
+
+    def check(self) -> None:
+        super().check()
+        require(self.spread >= 0, "spread must not be negative")
+
+    def at(self, view: View) -> Tensor:
+        real = view.real_seen.detach()
+        mean, square = view.mean(real.mean()), view.mean(real.square().mean())
+        deviation = (square - mean.square()).clamp(min=0).sqrt()
+        return real + self.spread * deviation * view.rng.normal(*real.shape).to(real)
 
 
 class FeatureMatching(Trick):
