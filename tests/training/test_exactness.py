@@ -15,22 +15,33 @@ from torch.testing import assert_close
 from toys import Pictures
 
 from sparring.data import Npz
-from sparring.losses import NonSaturating, RelativisticPaired
+from sparring.losses import NonSaturating, RelativisticAverage, RelativisticPaired
 from sparring.nets import DCGAN, MLP, Fast
 from sparring.optim import SGD, Adam, AdamW, RMSprop
+from sparring.parts import catalogue
 from sparring.presets import PRESETS
 from sparring.recipe import Recipe
 from sparring.runs import Run, read_checkpoint
 from sparring.schedules import Cosine, FlatThenLinear, Linear
 from sparring.training import Stopped, resume, train
 from sparring.tricks import (
+    ADA,
+    DRAGAN,
     R1,
     R2,
+    Consistency,
+    DiffAugment,
     FeatureMatching,
     GradientPenalty,
     HistoricalAveraging,
     InstanceNoise,
+    LatentConsistency,
+    LeCam,
+    ModeSeeking,
+    PathLength,
     Replay,
+    Trick,
+    Unrolled,
     WeightClipping,
 )
 
@@ -48,6 +59,19 @@ EVERY_TRICK = (
     HistoricalAveraging(),
     Replay(size=24),
     WeightClipping(limit=0.5),
+)
+# Those that cannot go with the first ones, or would hide them.
+OTHER_TRICKS = (
+    DRAGAN(weight=0.1, every=2),
+    R1(gamma=0.1),
+    LeCam(weight=0.1),
+    Consistency(real=0.1, fake=0.1),
+    LatentConsistency(d=0.1, g=0.1),
+    ModeSeeking(weight=0.1),
+    PathLength(weight=0.1, every=2),
+    DiffAugment(),
+    ADA(speed=200, p=0.5),
+    Unrolled(steps=2),
 )
 LABELS = NonSaturating(real=(0.8, 1.0), fake=0.1)
 MORE = {
@@ -72,6 +96,14 @@ MORE = {
         loss=LABELS,
         tricks=EVERY_TRICK,
         updates="simultaneous",
+    ),
+    "other tricks, DCGAN": Recipe(nets=NETS[DCGAN], loss=LABELS, tricks=OTHER_TRICKS),
+    "other tricks, MLP": Recipe(
+        nets=replace(NETS[MLP], pack=2, kernels=3, stddev=2),
+        loss=RelativisticAverage(),
+        tricks=OTHER_TRICKS,
+        d_steps=2,
+        d_optim=RMSprop(lr=1e-4),
     ),
     "bf16": Recipe(nets=NETS[Fast], tricks=(R1(),), precision="bf16", g_optim=Adam(lr=1e-3)),
 }
@@ -185,6 +217,11 @@ def test_the_tricks_states_are_in_the_checkpoint(tmp_path):
     assert int(tricks["D/Replay6/filled"]) == 24
     assert int(tricks["D/HistoricalAveraging5/d_count"]) == 21
     assert tricks["D/Replay6/pool"].abs().sum() > 0
+
+
+def test_every_trick_is_resumed():
+    ours = {c for c in catalogue(Trick) if c.__module__.startswith("sparring.")}
+    assert ours == {type(t) for t in EVERY_TRICK + OTHER_TRICKS}
 
 
 def test_extending_a_finished_run_goes_on(tmp_path):

@@ -15,10 +15,31 @@ from torch.testing import assert_close
 from toys import ToyNets, set_up, toy, weights
 
 from sparring.data import Ring
-from sparring.losses import LeastSquares, NonSaturating, RelativisticPaired, Wasserstein
+from sparring.losses import (
+    LeastSquares,
+    NonSaturating,
+    RelativisticAverage,
+    RelativisticPaired,
+    Wasserstein,
+)
 from sparring.nets import MLP
+from sparring.optim import SGD
 from sparring.recipe import Recipe
-from sparring.tricks import R1, R2, GradientPenalty, HistoricalAveraging, InstanceNoise, Replay
+from sparring.tricks import (
+    DRAGAN,
+    R1,
+    R2,
+    Consistency,
+    GradientPenalty,
+    HistoricalAveraging,
+    InstanceNoise,
+    LatentConsistency,
+    LeCam,
+    ModeSeeking,
+    PathLength,
+    Replay,
+    Unrolled,
+)
 
 SHIFT = ToyNets(shift=True, quadratic=True)
 STEPS = 5
@@ -37,12 +58,32 @@ MEANS: dict[str, Recipe] = {
     "noise, averages": toy(
         batch=8, loss=Wasserstein(), tricks=(InstanceNoise(sigma=0.1), HistoricalAveraging())
     ),
+    "logits, consistency": toy(
+        nets=SHIFT,
+        batch=8,
+        loss=LeastSquares(),
+        d_optim=SGD(lr=0.01),
+        tricks=(
+            LeCam(),
+            DRAGAN(weight=0.1),
+            Consistency(real=0.1, fake=0.1, augment=InstanceNoise(sigma=0.1)),
+            LatentConsistency(d=0.1),
+            PathLength(share=1.0),
+        ),
+    ),
 }
 # The others: the same weights on all ranks, no more.
 OTHERS: dict[str, Recipe] = {
     "dropout, BatchNorm": toy(
         nets=MLP(g_widths=(8,), d_widths=(8,), batchnorm=True, dropout=0.3), batch=8, data=Ring()
     ),
+    "pairs of noise, unrolled, the average fake": toy(
+        nets=ToyNets(scale=True, quadratic=True),
+        batch=8,
+        loss=RelativisticAverage(),
+        tricks=(ModeSeeking(weight=0.01), PathLength(), Unrolled(steps=2)),
+    ),
+    "packs": toy(nets=MLP(g_widths=(8,), d_widths=(8,), pack=2, kernels=2), batch=8, data=Ring()),
     "replay, a share": toy(nets=SHIFT, batch=8, tricks=(Replay(size=16), R1(gamma=0.1, share=0.5))),
 }
 

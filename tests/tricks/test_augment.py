@@ -93,7 +93,10 @@ def test_shifts_are_whole_pixels_over_a_ground_of_zero():
     x = torch.ones(n, 1, h, w)
     x[:, :, 3, 5] = 7.0
     y = augment.shift(x, 0.25, draws())
-    row, column = (y == 7).flatten(1).long().argmax(1) // w, (y == 7).flatten(1).long().argmax(1) % w
+    row, column = (
+        (y == 7).flatten(1).long().argmax(1) // w,
+        (y == 7).flatten(1).long().argmax(1) % w,
+    )
     assert ((y == 7).flatten(1).sum(1) == 1).all()
     for at, start, reach in ((row, 3, 2), (column, 5, 4)):
         counts = torch.bincount(at - start + reach, minlength=2 * reach + 1)
@@ -145,7 +148,7 @@ def test_a_shift_by_half_a_pixel_is_the_mean_of_two():
     assert_close(y[..., :-1, :], (x[..., :-1, :] + x[..., 1:, :]) / 2)
 
 
-# --------------------------------------------------------------------------------------- DiffAugment
+# ------------------------------------------------------------------------------------- DiffAugment
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -233,7 +236,7 @@ def test_ada_changes_nothing_at_zero_and_each_image_with_probability():
     assert same == pytest.approx(alone, abs=4 * (alone * (1 - alone) / 2048) ** 0.5)
 
 
-def controlled(loss=NonSaturating(), **fields):
+def controlled(**fields):
     """ADA's state after each of eight D steps with logits of these signs."""
     trick = ADA(speed=64, interval=2, **fields)
     view = view_of(images(4, (1, 4, 4)))
@@ -264,11 +267,10 @@ def test_the_sign_is_that_of_being_called_real(loss, tmp_path):
     data = Npz(path=Pictures.write(tmp_path / "data.npz", (40, 8, 8, 1)).path)
     recipe = toy(data=data, nets=ToyPixels(), tricks=(ADA(speed=400),), held_out=0, loss=loss)
     setup = set_up(recipe)
-    for number in range(3):
-        stats = setup.advance(number)
-        accuracies = [stats["d_acc_real"]] if number == 0 else [*accuracies, stats["d_acc_real"]]
-    assert_close(stats["ada_r"].float(), 2 * torch.stack(accuracies).mean() - 1)
-    assert stats["ada_p"] == 0
+    path = [setup.advance(number) for number in range(3)]
+    accuracy = torch.stack([stats["d_acc_real"] for stats in path]).mean()
+    assert_close(path[-1]["ada_r"].float(), 2 * accuracy - 1)
+    assert path[-1]["ada_p"] == 0
     r = setup.advance(3)["ada_r"]
     p = setup.step.states["D"]["ADA0"]["p"]
     assert_close(p.item(), 4 * 4 / 400 if r > 0.6 else 0.0)

@@ -58,7 +58,10 @@ def test_the_copy_is_of_what_d_sees():
     """Behind another trick's view the logits compared are those of the seen images."""
     on, off = (
         walk(toy(tricks=t, **SIMULTANEOUS))[0]
-        for t in ((ToyAddOne(), Consistency(real=1.0, fake=1.0, augment=ToyAddOne())), (ToyAddOne(),))
+        for t in (
+            (ToyAddOne(), Consistency(real=1.0, fake=1.0, augment=ToyAddOne())),
+            (ToyAddOne(),),
+        )
     )
     assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(2 * 4.5**2, rel=1e-5)
 

@@ -232,7 +232,9 @@ def test_penalties_under_bfloat16(trick, tmp_path):
                     p.mul_(2)  # else the term is lost in the loss's rounding
             loss = d_objective(setup)
             gradients = setup.step.gradients("d", loss)
-            terms.append((loss.detach(), torch.cat([g.flatten() for g in gradients if g is not None])))
+            terms.append(
+                (loss.detach(), torch.cat([g.flatten() for g in gradients if g is not None]))
+            )
         found[precision] = [a - b for a, b in zip(*terms, strict=True)]
     assert found["fp32"][0] > 0.05
     assert_close(found["bf16"][0], found["fp32"][0], rtol=0.02, atol=0.01)

@@ -89,7 +89,7 @@ def warp(x: Tensor, matrix: Tensor) -> Tensor:
 
     Bilinear; beyond the border the image is mirrored.
     """
-    n, _, h, w = x.shape
+    h, w = x.shape[2:]
     v, u = torch.meshgrid(
         torch.arange(h, device=x.device) - (h - 1) / 2,
         torch.arange(w, device=x.device) - (w - 1) / 2,

@@ -53,8 +53,8 @@ class Consistency(Trick):
 class LatentConsistency(Trick):
     """Latent consistency (zCR): a small step in the noise moves G's sample but not D's answer.
 
-    D pays d E (D(G(z)) - D(G(z')))^2, and G is paid g times the mean square of G(z) - G(z') over all
-    values, with z' = z + sigma noise.
+    D pays d E (D(G(z)) - D(G(z')))^2, and G is paid g times the mean square of G(z) - G(z') over
+    all values, with z' = z + sigma noise.
     """
 
     paper: ClassVar[str] = Consistency.paper

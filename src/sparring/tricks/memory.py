@@ -1,4 +1,4 @@
-"""Tricks that remember, or hold, weights, samples and logits: clipping, averaging, replay, LeCam."""
+"""Tricks that remember, or hold, weights, samples and logits: clipping, averages, replay, LeCam."""
 
 from __future__ import annotations
 

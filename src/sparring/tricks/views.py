@@ -94,9 +94,7 @@ class ADA(Trick):
     filters where it warps; here warping is bilinear.
     """
 
-    paper: ClassVar[str] = (
-        "Karras et al. 2020, Training GANs with limited data, arXiv:2006.06676"
-    )
+    paper: ClassVar[str] = "Karras et al. 2020, Training GANs with limited data, arXiv:2006.06676"
     target: float = 0.6
     speed: int = 500_000
     interval: int = 4
