@@ -72,7 +72,7 @@ def train(
     run.keep_parts(parts)
     with locked(run), Terminal(run.log, recipe.images, quiet) as terminal:
         terminal.say(_opening(run, setup, material))
-        for line in (note, *_left_out(material)):
+        for line in (note, *setup.warnings, *_left_out(material)):
             if line:
                 terminal.say(line)
         setup.everything.state = {"seconds": 0.0}

@@ -16,6 +16,7 @@ from sparring.nets import Spec
 from sparring.parts import show
 from sparring.randomness import seed_global, seeded
 from sparring.recipe import Recipe, fill_schedules
+from sparring.training import compatibility
 from sparring.training.checkpoint import Everything
 from sparring.training.device import Device, Precision
 from sparring.training.ema import Ema
@@ -87,6 +88,8 @@ class Setup:
             raise RecipeError(f"{device.world} processes cannot share a batch of {recipe.batch}")
         with seeded(recipe.seed, "weights"):
             players = recipe.game.build(recipe.nets, material.spec)
+        compatibility.check(recipe, players, recipe.batch // device.world)
+        self.warnings = compatibility.warnings(recipe, players)
         self.players = {name: device.place(net).train() for name, net in players.items()}
         game = recipe.game
         self.averages = {

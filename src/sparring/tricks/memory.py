@@ -76,6 +76,7 @@ class Replay(Trick):
     paper: ClassVar[str] = (
         "Shrivastava et al. 2017, Learning from simulated and unsupervised images, arXiv:1612.07828"
     )
+    swaps: ClassVar[bool] = True
     size: int = 512
     share: float = 0.5
 

@@ -82,7 +82,11 @@ class Trick(Part, kind="tricks", abstract=True):
     `every` counts steps: the loop skips the terms of a trick on all but every k-th step and
     multiplies them by k there. Class variables say what the step prepares: `slopes`, at which
     inputs D's gradients are wanted; `features`, whether D's layers are; `needs_real`, whether
-    `g_term` reads D(real). `share` of the batch bears the slopes.
+    `g_term` reads D(real). `share` of the batch bears the slopes. Others say what does not go
+    together: `per_sample`, whether a term is of each sample's own slope; `mixes_pairs`, whether a
+    term joins real and fake row by row; `swaps`, whether `fakes` gives D others than G has just
+    made, and `own_fakes`, whether the trick needs those; `follows`, whether D's optimiser must have
+    a step as a function.
 
     Terms and `see` read the state; only `fakes` and `after_step` write it, in place.
     """
@@ -91,6 +95,10 @@ class Trick(Part, kind="tricks", abstract=True):
     features: ClassVar[bool] = False
     needs_real: ClassVar[bool] = False
     per_sample: ClassVar[bool] = False
+    mixes_pairs: ClassVar[bool] = False
+    swaps: ClassVar[bool] = False
+    own_fakes: ClassVar[bool] = False
+    follows: ClassVar[bool] = False
 
     every: int = 1
 

@@ -21,6 +21,7 @@ class Unrolled(Trick):
     """
 
     paper: ClassVar[str] = "Metz et al. 2017, Unrolled GANs, arXiv:1611.02163"
+    follows: ClassVar[bool] = True
     steps: int = 5
 
     def check(self) -> None:

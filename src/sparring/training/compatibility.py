@@ -1,0 +1,77 @@
+"""Parts that cannot go together: refused before training, with the field to change."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from sparring.errors import RecipeError
+from sparring.games import Players
+from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
+from sparring.optim import Optimiser
+from sparring.recipe import Recipe
+
+_WHOLE_BATCH = (MinibatchDiscrimination, MinibatchStddev, nn.modules.batchnorm._BatchNorm)
+
+
+def check(recipe: Recipe, players: Players, batch: int) -> None:
+    """RecipeError where the tricks, the networks and a process's `batch` do not fit together."""
+    for name in recipe.game.discriminators:
+        _check_groups(recipe, players[name], batch)
+    swaps = next((t for t in recipe.tricks if t.swaps), None)
+    own = next((t for t in recipe.tricks if t.own_fakes), None)
+    if swaps and own:
+        raise RecipeError(
+            f"{swaps!r} and {own!r} do not go together",
+            why=f"{type(own).__name__} compares fakes with what G makes of their noise now",
+            fix=f"leave {type(swaps).__name__} out of --tricks",
+        )
+    unrolls = next((t for t in recipe.tricks if t.follows), None)
+    if unrolls and type(recipe.d_optim).follow is Optimiser.follow:
+        raise RecipeError(
+            f"{unrolls!r} cannot unroll {recipe.d_optim!r}",
+            why="this optimiser has no step as a function (its method follow)",
+            fix="--d-optim Adam",
+        )
+
+
+def _check_groups(recipe: Recipe, D: nn.Module, batch: int) -> None:
+    """The groups of samples that D looks at must divide the batch."""
+    nets, pack = type(recipe.nets).__name__, getattr(D, "pack", 1)
+    if pack > 1 and getattr(recipe.nets, "condition", None) is not None:
+        raise RecipeError(
+            f"{nets}(pack={pack}) cannot be told a condition",
+            why="the samples of a pack may be of several classes",
+            fix="--condition none, or pack=1",
+        )
+    groups = [m.group for m in D.modules() if isinstance(m, MinibatchStddev)]
+    for field, size in (("pack", pack), *(("stddev", pack * g) for g in groups)):
+        if batch % size:
+            near = max(1, round(batch / size)) * size
+            raise RecipeError(
+                f"{nets}({field}={size if field == 'pack' else size // pack}) does not fit the "
+                f"batch: {size} samples go together and {batch} are no multiple of it",
+                fix=f"--batch {near * recipe.batch // batch}",
+            )
+
+
+def warnings(recipe: Recipe, players: Players) -> list[str]:
+    """A line for each penalty that means less with these networks than its name says."""
+    found = []
+    for name in recipe.game.discriminators:
+        D = players[name]
+        whole = getattr(D, "mixes", False) and (
+            getattr(D, "pack", 1) == 1 or any(isinstance(m, _WHOLE_BATCH) for m in D.modules())
+        )
+        for trick in recipe.tricks:
+            if whole and trick.per_sample:
+                found.append(
+                    f"warning: {trick!r} is no penalty of one sample's slope here: {name} looks at "
+                    "the whole batch (BatchNorm or minibatch statistics), so it takes the slope of "
+                    "all logits"
+                )
+            if getattr(D, "mixes", False) and trick.slopes and getattr(trick, "share", 1.0) < 1:
+                found.append(
+                    f"warning: {trick!r} takes the slopes of the whole batch: {name} looks at "
+                    "several samples at once and cannot be asked about a share of them"
+                )
+    return found

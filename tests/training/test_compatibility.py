@@ -1,0 +1,112 @@
+"""What cannot go together is refused before training, in one line that names the field to change."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from toys import Pictures, ToyNets, set_up, toy
+
+from sparring.cli import main
+from sparring.data import Npz, Ring
+from sparring.errors import RecipeError
+from sparring.nets import DCGAN, MLP
+from sparring.optim import Optimiser
+from sparring.runs import Run
+from sparring.training import train
+from sparring.tricks import (
+    DRAGAN,
+    R1,
+    R2,
+    GradientPenalty,
+    LatentConsistency,
+    LeCam,
+    Replay,
+    Unrolled,
+)
+
+SMALL = {"g_widths": (4,), "d_widths": (4,)}
+
+
+@pytest.mark.parametrize(
+    ("nets", "batch", "words", "fix"),
+    [
+        (MLP(pack=3, **SMALL), 64, "pack=3", "--batch 63"),
+        (MLP(pack=4, **SMALL), 6, "pack=4", "--batch 8"),
+        (MLP(stddev=4, **SMALL), 30, "stddev=4", "--batch 32"),
+        (MLP(pack=2, stddev=4, **SMALL), 20, "stddev=4", "--batch 16"),
+    ],
+)
+def test_groups_that_do_not_divide_the_batch(nets, batch, words, fix):
+    with pytest.raises(RecipeError) as caught:
+        set_up(toy(data=Ring(), nets=nets, batch=batch))
+    message = str(caught.value)
+    assert words in message
+    assert fix in message
+    set_up(toy(data=Ring(), nets=nets, batch=int(fix.split()[-1])))
+
+
+def test_replay_and_latent_consistency():
+    tricks = (Replay(size=8), LatentConsistency())
+    with pytest.raises(RecipeError, match="leave Replay out of --tricks"):
+        set_up(toy(tricks=tricks, nets=ToyNets(shift=True)))
+    for trick in tricks:
+        set_up(toy(tricks=(trick,), nets=ToyNets(shift=True)))
+
+
+class ToyOptim(Optimiser):
+    """Plain descent, which cannot be followed."""
+
+    def build(self, parameters):
+        return torch.optim.SGD(parameters, lr=self.lr)
+
+
+def test_an_optimiser_that_cannot_be_unrolled():
+    with pytest.raises(RecipeError, match=r"Unrolled\(\) cannot unroll ToyOptim"):
+        set_up(toy(tricks=(Unrolled(),), d_optim=ToyOptim()))
+    set_up(toy(tricks=(R1(),), d_optim=ToyOptim())).advance(0)
+
+
+def test_nothing_is_left_behind(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["train", "ring", "--nets", "MLP(pack=3)", "--batch", "64", "--precision", "fp32"]
+    assert main([*words, "--images", "640", "--out", str(out)]) == 2
+    (*_, last) = capsys.readouterr().err.splitlines()
+    assert last.startswith("error: MLP(pack=3) does not fit the batch")
+    assert last.endswith("Fix: --batch 63")
+    assert not out.exists()
+
+
+# ---------------------------------------------------------------------------------------- warnings
+
+
+def said(tmp_path, nets, *tricks, data=None):
+    data = data or Npz(path=Pictures.write(tmp_path / "data.npz").path)
+    recipe = toy(data=data, nets=nets, tricks=tricks, batch=8, images=8)
+    return set_up(recipe).warnings
+
+
+def test_penalties_of_one_sample_where_d_looks_at_the_batch(tmp_path):
+    tricks = (R1(), R2(gamma=0.5), GradientPenalty(), DRAGAN(), LeCam())
+    lines = said(tmp_path, DCGAN(width=4, latent=4), *tricks)
+    assert len(lines) == 4
+    for line, trick in zip(lines, tricks[:4], strict=True):
+        assert line.startswith(f"warning: {trick!r} is no penalty of one sample's slope here: D ")
+    assert len(said(tmp_path, MLP(kernels=2, **SMALL), R1(), data=Ring())) == 1
+    assert len(said(tmp_path, MLP(pack=2, stddev=2, **SMALL), R1(), data=Ring())) == 1
+
+
+def test_a_share_of_a_batch_that_cannot_be_divided(tmp_path):
+    (line,) = said(tmp_path, MLP(pack=2, **SMALL), R1(share=0.5), data=Ring())
+    assert line.startswith("warning: R1(share=0.5) takes the slopes of the whole batch")
+
+
+def test_no_warning_without_reason(tmp_path):
+    assert said(tmp_path, MLP(**SMALL), R1(share=0.5), GradientPenalty(), data=Ring()) == []
+    assert said(tmp_path, MLP(pack=2, **SMALL), R1(), GradientPenalty(), data=Ring()) == []
+    assert said(tmp_path, DCGAN(width=4, latent=4), LeCam()) == []
+
+
+def test_the_warning_is_said_in_the_log(tmp_path):
+    recipe = toy(data=Ring(), nets=MLP(kernels=2, **SMALL), tricks=(R1(),), batch=8, images=8)
+    run = train(recipe, tmp_path / "run", device="cpu", quiet=True)
+    assert "warning: R1() is no penalty" in Run(run.path).log.read_text()
