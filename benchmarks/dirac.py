@@ -2,8 +2,8 @@
 
     python benchmarks/dirac.py          # runs what is not in dirac.jsonl, then draws docs/dirac.png
 
-Mescheder et al. 2018, arXiv:1801.04406: data are a point mass at 0, G makes theta, D(x) = psi x, and
-(0, 0) is the equilibrium. Everything runs through the real step, in float64, at rate 0.1 from
+Mescheder et al. 2018, arXiv:1801.04406: data are a point mass at 0, G makes theta, D(x) = psi x,
+and (0, 0) is the equilibrium. Everything runs through the real step, in float64, at rate 0.1 from
 psi = theta = 0.5. Eigenvalues are those of the Jacobian of one step at the equilibrium, by central
 differences. A cell is `measured` where it goes: the distance after 500 steps over the first one.
 """

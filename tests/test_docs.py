@@ -9,6 +9,7 @@ other commands (pip, make) do not run.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import re
@@ -282,3 +283,14 @@ def test_changelog_and_citation_name_this_version() -> None:
     assert given["license"] == "MIT"
     assert {"message", "title", "authors"} <= set(given)
     assert '  - name: "The sparring authors"' in citation
+
+
+def test_the_tables_of_losses_and_tricks_are_the_catalogues() -> None:
+    """`python docs/tables.py` would change nothing."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    page = tables.PAGE.read_text()
+    assert tables.filled(page) == page

@@ -1,4 +1,4 @@
-"""What cannot go together is refused before training, in one line that names the field to change."""
+"""What cannot go together is refused before training, with the field to change."""
 
 from __future__ import annotations
 

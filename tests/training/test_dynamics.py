@@ -46,7 +46,6 @@ from sparring.parts import catalogue
 from sparring.tricks import R1, R2, GradientPenalty, InstanceNoise, Trick, WeightClipping
 
 
-
 def name(value: object) -> str:
     return str(value).split("(")[0]
 

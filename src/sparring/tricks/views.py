@@ -40,7 +40,9 @@ class InstanceNoise(Trick):
 
 def _only_images(trick: Trick, view: View) -> None:
     if view.real.dim() != 4:
-        raise RecipeError(f"{trick!r} changes images", why="these are points", fix="InstanceNoise")
+        raise RecipeError(
+            f"{trick!r} changes images", why="these are points", fix="use InstanceNoise"
+        )
 
 
 class DiffAugment(Trick):
