@@ -102,7 +102,10 @@ def test_class_names(saved):
 def test_bad_labels(saved):
     assert "'y' are int64 (5,)" in refusal(saved(x=X, y=Y[:5]))
     assert "'y' are float64 (6,)" in refusal(saved(x=X, y=Y.astype(float)))
-    assert "labels.argmax(1)" in refusal(saved(x=X, y=np.eye(3, dtype=int)[Y]))
+    assert "'y' are int64 (6, 3, 1)" in refusal(saved(x=X, y=np.zeros((6, 3, 1), int)))
+    assert "not all finite" in refusal(saved(x=X, y=np.full((6, 2), np.nan)))
+    named = saved(x=X, y=np.zeros((6, 2)), classes=np.array(["a"]))
+    assert "'classes' has 1 names for 2 columns" in refusal(named)
 
 
 @pytest.mark.parametrize(

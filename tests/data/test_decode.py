@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparring.data.decode import UnreadableError, decode, header
+from sparring.data.decode import Form, UnreadableError, decode, header
 
 RGB = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
@@ -24,7 +24,7 @@ def packed(image, form="PNG", **options):
 
 
 def decoded(content, ending="png", grey=False):
-    return decode(io.BytesIO(content), ending, grey)
+    return decode(io.BytesIO(content), ending, Form("L" if grey else "RGB"))
 
 
 def refused(content, ending="png"):

@@ -7,6 +7,8 @@ from sparring.data.find import anchored, source
 from sparring.data.folder import Folder
 from sparring.data.inspect import inspect, table
 from sparring.data.points import Grid, Mixture1D, Ring
+from sparring.data.rows import Rows
+from sparring.data.shards import Shards
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import split, take
 
@@ -19,6 +21,8 @@ __all__ = [
     "Npz",
     "Points",
     "Ring",
+    "Rows",
+    "Shards",
     "Source",
     "Zip",
     "anchored",

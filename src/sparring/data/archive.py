@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from sparring.data.decode import UnreadableError
 from sparring.data.files import Files, Listing, is_image
+from sparring.data.labels import NAMES
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError
 
@@ -38,12 +39,32 @@ class Zip(Files):
             images = [(name, members[i]) for name, i in named if is_image(name)]
             for _, member in images:
                 _refuse_harmful(member, str(path))
+            prefix, found = _labels([(name, members[i]) for name, i in named])
+            if found:
+                _refuse_harmful(found, str(path))
             yield Listing(
                 where=str(path),
                 names=tuple(name for name, _ in images),
                 open=lambda i: _open(archive, images[i][1]),
+                stamp=lambda i: f"{images[i][1].CRC} {images[i][1].file_size}",
                 others=len(members) - len(images),
+                table=self.table(
+                    lambda: _open(archive, found).read() if found else None,
+                    f"{path}/{found.filename if found else ''}",
+                ),
+                prefix=prefix,
             )
+
+
+def _labels(named: list[tuple[str, zipfile.ZipInfo]]) -> tuple[str, zipfile.ZipInfo | None]:
+    """The labels file at the top, or in the one folder around everything, and that folder."""
+    tops = {name.split("/")[0] for name, _ in named if not name.startswith(("__MACOSX", "."))}
+    for prefix in ("", *(f"{top}/" for top in tops if len(tops) == 1)):
+        for wanted in NAMES:
+            for name, member in named:
+                if name == prefix + wanted:
+                    return prefix, member
+    return "", None
 
 
 def _name(member: zipfile.ZipInfo) -> str:

@@ -1,4 +1,4 @@
-"""Images in NumPy files: arrays uint8 (N, H, W) or (N, H, W, C), any number of channels."""
+"""Images in NumPy files: arrays (N, H, W) or (N, H, W, C), any number of channels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from sparring.data.decode import UnreadableError, scaled
 from sparring.data.files import arrange
+from sparring.data.labels import Labels
 from sparring.data.paths import existing, printable
 from sparring.data.resize import fit
 from sparring.data.source import Images, Source
 from sparring.errors import DataError
+from sparring.parts import require
 
 # Images and their labels, in the order in which they are looked for.
 _PAIRS = {"arr_0": "arr_1", "images": "labels", "x": "y", "x_train": "y_train"}
@@ -23,33 +26,43 @@ class Npz(Source):
     """Images in a NumPy .npz file.
 
     They are the array arr_0, images, x or x_train, else the only uint8 array of 3 or 4 dimensions;
-    labels are arr_1, labels, y or y_train, one whole number or text each; `classes` may name the
-    numbers. Nothing but plain arrays is read, never a pickle.
+    labels are arr_1, labels, y or y_train: one whole number or text each, or K numbers (N, K);
+    `classes` may name them. Nothing but plain arrays is read, never a pickle.
+
+    range: the values that become -1 and 1, for arrays of other numbers, such as (0, 65535) for
+    uint16; they are kept whole as float32. None takes uint8 only.
     """
 
     path: str = ""
+    range: tuple[float, float] | None = None
+
+    def check(self) -> None:
+        low, high = self.range or (0, 1)
+        require(low < high, "the range goes from a lower to a higher value")
 
     def open(self, size: tuple[int, int] | None = None) -> Images:
         """Size None keeps the images as they are. Raises DataError, with the reason."""
         path = str(existing(self.path))
         known = _arrays(path)
-        name = _choose(known, path)
-        labels, classes = _labels(path, known, name)
-        return images(_read(path, name), labels, classes, path, size)
+        name = _choose(known, path, self.range)
+        labels = _labels(path, known, name)
+        pixels = _read(path, name)
+        if self.range is not None:
+            try:
+                pixels = scaled(pixels, self.range) if pixels.size else pixels.astype(np.float32)
+            except UnreadableError as e:
+                raise DataError(f"bad range of '{name}'", where=path, why=str(e)) from None
+        return images(pixels, labels, path, size)
 
 
 def images(
-    pixels: np.ndarray,
-    labels: np.ndarray | None,
-    classes: tuple[str, ...],
-    where: str,
-    size: tuple[int, int] | None,
+    pixels: np.ndarray, labels: Labels | None, where: str, size: tuple[int, int] | None
 ) -> Images:
-    """The set of uint8 (N, H, W) or (N, H, W, C), resized if `size` is another than theirs."""
+    """The set of uint8, or float32 in [-1, 1], (N, H, W) or (N, H, W, C), resized to `size`."""
     pixels = np.ascontiguousarray(pixels if pixels.ndim == 4 else pixels[..., None])
     if size not in (None, pixels.shape[1:3]) and len(pixels):
         pixels = np.stack([fit(image, size) for image in pixels])
-    return arrange(pixels, labels, classes, where)
+    return arrange(pixels, labels, where)
 
 
 def _arrays(path: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
@@ -77,12 +90,21 @@ def _read(path: str, name: str) -> np.ndarray:
         raise DataError(f"cannot read the array '{printable(name)}'", where=path, why=str(e)) from e
 
 
-def _choose(known: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], path: str) -> str:
+def _choose(
+    known: dict[str, tuple[tuple[int, ...], np.dtype[Any]]],
+    path: str,
+    range: tuple[float, float] | None,
+) -> str:
     """The name of the array that holds the images. Raises DataError if none can."""
     shapes = "; ".join(f"{printable(n)}: {d} {s}" for n, (s, d) in known.items()) or "nothing"
     name = next((n for n in _PAIRS if n in known), None)
     if name is None:
-        fitting = [n for n, (s, d) in known.items() if d == np.uint8 and len(s) in (3, 4)]
+        kinds = "u" if range is None else "uif"
+        fitting = [
+            n
+            for n, (s, d) in known.items()
+            if len(s) in (3, 4) and d.kind in kinds and (range is not None or d == np.uint8)
+        ]
         if len(fitting) != 1:
             raise DataError(
                 f"{'several' if fitting else 'no'} arrays could be the images",
@@ -92,12 +114,14 @@ def _choose(known: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], path: str) 
             )
         return fitting[0]
     shape, dtype = known[name]
-    if dtype != np.uint8:
+    if range is not None and dtype.kind not in "uif":
+        raise DataError(f"the array '{name}' is {dtype}, which holds no numbers", where=path)
+    if range is None and dtype != np.uint8:
         raise DataError(
             f"the array '{name}' is {dtype}, not uint8",
             where=path,
             why="images are whole numbers from 0 to 255",
-            fix=_conversion(dtype),
+            fix=f"{_conversion(dtype)}, or give the range, as in {_example(path, dtype)}",
         )
     why = ""
     if len(shape) not in (3, 4) or 0 in shape[1:]:
@@ -120,27 +144,36 @@ def _conversion(dtype: np.dtype[Any]) -> str:
     return "save x.astype('uint8') once its values are from 0 to 255"
 
 
+def _example(path: str, dtype: np.dtype[Any]) -> str:
+    high = np.iinfo(dtype).max if dtype.kind in "ui" else 1
+    return f"\"Npz(path='{path}', range=(0, {high}))\""
+
+
 def _labels(
     path: str, known: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], name: str
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Indices into the class names, and these; (None, ()) where there are no labels."""
+) -> Labels | None:
+    """Indices into the class names, or numbers (N, K), and the names; None without labels."""
     wanted = [_PAIRS[name]] if name in _PAIRS else list(_PAIRS.values())
     label = next((n for n in [*wanted, *_PAIRS.values()] if n in known and n != name), None)
     if label is None:
-        return None, ()
+        return None
     n, (shape, dtype) = known[name][0][0], known[label]
-    if shape not in ((n,), (n, 1)) or dtype.kind not in "iuU":
+    rows = len(shape) == 2 and shape[0] == n and shape[1] >= 1 and dtype.kind in "iufb"
+    single = shape in ((n,), (n, 1)) and dtype.kind in "iuU"
+    if not rows and not single:
         raise DataError(
             f"the labels '{label}' are {dtype} {shape}",
             where=path,
-            why=f"there must be one whole number or text for each of the {n} images",
-            fix="one-hot rows become numbers by labels.argmax(1)",
+            why=f"there must be one whole number or text, or K numbers, for each of the {n} images",
         )
+    given = tuple(map(str, _read(path, "classes").reshape(-1))) if "classes" in known else ()
+    if rows and not single:
+        return _columns(_read(path, label), given, label, path)
     values = _read(path, label).reshape(-1)
-    if "classes" not in known or dtype.kind == "U":
+    if not given or dtype.kind == "U":
         names, indices = np.unique(values, return_inverse=True)
         return indices, tuple(str(v) for v in names)
-    names = tuple(str(v) for v in _read(path, "classes").reshape(-1))
+    names = given
     if n and (values.min() < 0 or values.max() >= len(names)):
         raise DataError(
             f"the labels '{label}' run from {values.min()} to {values.max()}",
@@ -148,3 +181,14 @@ def _labels(
             why=f"'classes' has {len(names)} names",
         )
     return values, names
+
+
+def _columns(values: np.ndarray, names: tuple[str, ...], label: str, path: str) -> Labels:
+    """Numbers (N, K) as labels, their columns named 0, 1, ... unless `names` has K names."""
+    names = names or tuple(map(str, range(values.shape[1])))
+    if len(names) != values.shape[1]:
+        why = f"'classes' has {len(names)} names for {values.shape[1]} columns"
+        raise DataError(f"the labels '{label}' and their names differ", where=path, why=why)
+    if not np.isfinite(values.astype(np.float64)).all():
+        raise DataError(f"the labels '{label}' are not all finite", where=path)
+    return values.astype(np.float32), names

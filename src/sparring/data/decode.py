@@ -6,20 +6,23 @@ What is done to a file, each conversion by the name under which `inspect` counts
 - animated: the first frame is taken
 - one-bit: black and white become 0 and 255
 - palette: looked up
-- alpha: laid on white
+- alpha: laid on white, unless the set keeps it
+- opaque: no alpha in a set that keeps it; 255 is added
 - cmyk: converted to RGB by Pillow's plain formula, without colour profiles
 - 16-bit: scaled so that 65535 becomes 255 (colour: the high byte, which is all Pillow reads)
 - other-colours: YCbCr and HSV converted to RGB
 - misnamed: the ending says another format than the content; the content counts
 - grey-to-rgb: a grey image in a set that has coloured ones
+- rgb-to-grey: a coloured image in a set that is asked to be grey
 
-32-bit integers and floats are refused, for nothing says which range their values have.
+32-bit integers and floats are refused unless a range is given, for nothing says which range their
+values have. With a range values are taken as they are, 16 bits whole, and scaled to [-1, 1].
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -58,6 +61,22 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True)
+class Form:
+    """What every file becomes: uint8, or with range = (low, high) float32, low at -1, high at 1."""
+
+    mode: Literal["L", "RGB", "RGBA"] = "RGB"
+    range: tuple[float, float] | None = None
+
+    @property
+    def channels(self) -> int:
+        return len(self.mode)
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        return np.dtype(np.uint8 if self.range is None else np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What is known before decoding: the smaller side in pixels, and whether it is grey."""
 
@@ -76,48 +95,45 @@ class Facts:
     conversions: tuple[str, ...]
 
 
-def header(file: BinaryIO) -> Header:
+def header(file: BinaryIO, ranged: bool = False) -> Header:
     """Reads no pixels, except of palette images, which only their pixels show to be grey.
 
-    Raises UnreadableError.
+    ranged: whether a range is given. Raises UnreadableError.
     """
-    with _opened(file) as image:
-        grey = image.mode in _GREY
+    with _opened(file, ranged) as image:
+        grey = image.mode in _GREY or image.mode == "F"
         if image.mode in ("P", "PA"):
             rgb = np.asarray(_flat(_loaded(image), sixteen=False))
             grey = rgb.ndim == 2 or bool((rgb == rgb[:, :, :1]).all())
         return Header(min(image.size), grey)
 
 
-def decode(file: BinaryIO, ending: str, grey: bool) -> tuple[np.ndarray, Facts]:
-    """All pixels, uint8 (h, w, 1) if `grey` else (h, w, 3), upright, and what the file was.
+def decode(file: BinaryIO, ending: str, form: Form) -> tuple[np.ndarray, Facts]:
+    """All pixels (h, w, C), upright, as `form` says, and what the file was.
 
     Raises UnreadableError, also for a file cut short that still opens.
     """
-    _verify(file)
-    with _opened(file) as image:
-        form = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG with more
+    _verify(file, form.range is not None)
+    with _opened(file, form.range is not None) as image:
+        kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG with more
         mode, conversions = image.mode, []
-        if form != ENDINGS.get(ending, form):
+        if kind != ENDINGS.get(ending, kind):
             conversions.append("misnamed")
-        if form != "JPEG" and _animated(image):
+        if kind != "JPEG" and _animated(image):
             conversions.append("animated")
         # Pillow keeps 16-bit colour as RGB; only the raw mode of its decoder tells.
         deep = image.mode.startswith("I") or ";16" in str(getattr(image, "tile", ""))
         turn = _orientation(image)
         image = _loaded(image)
-        conversions += _conversions(image, deep, turn)
-        image = _flat(image, deep)
-        if turn in _UPRIGHT and form != "TIFF":  # Pillow turns TIFF itself
+        conversions += _conversions(image, deep, turn, form)
+        if turn in _UPRIGHT and kind != "TIFF":  # Pillow turns TIFF itself
             image = image.transpose(_UPRIGHT[turn])
-        if not grey and image.mode == "L":
-            conversions.append("grey-to-rgb")
-        pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    facts = Facts(form, mode, image.height, image.width, tuple(conversions))
+        pixels = _bytes(image, deep, form) if form.range is None else _values(image, deep, form)
+    facts = Facts(kind, mode, image.height, image.width, tuple(conversions))
     return pixels.reshape(*pixels.shape[:2], -1), facts
 
 
-def _opened(file: BinaryIO) -> Image.Image:
+def _opened(file: BinaryIO, ranged: bool = False) -> Image.Image:
     """The image with its header read and judged."""
     try:
         image = Image.open(file, formats=_FORMATS)
@@ -132,18 +148,20 @@ def _opened(file: BinaryIO) -> Image.Image:
     width, height = image.size
     if width * height > PIXEL_LIMIT:
         raise UnreadableError(f"{width} x {height} is more than the {PIXEL_LIMIT:,} pixels read")
-    deep = image.mode == "I" and image.format not in ("PNG", "PPM")
-    if image.mode not in _GREY | _COLOUR or deep:
-        raise UnreadableError(f"its mode {image.mode} has no known range or colour")
+    wide = image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM"))
+    if wide and not ranged:
+        raise UnreadableError(f"its mode {image.mode} has no known range: give one, range=(0, 1)")
+    if image.mode not in _GREY | _COLOUR and not wide:
+        raise UnreadableError(f"its mode {image.mode} has no known colour")
     return image
 
 
-def _verify(file: BinaryIO) -> None:
+def _verify(file: BinaryIO, ranged: bool) -> None:
     """Compares the checksums of a PNG, the only format that has them; Pillow's decoder does not."""
     png = file.read(len(_PNG)) == _PNG
     file.seek(0)
     if png:
-        with _opened(file) as image:
+        with _opened(file, ranged) as image:
             try:
                 image.verify()
             except Exception as e:  # noqa: BLE001 - on broken bytes decoders raise anything
@@ -177,17 +195,61 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _conversions(image: Image.Image, deep: bool, turn: int) -> list[str]:
+def _conversions(image: Image.Image, deep: bool, turn: int, form: Form) -> list[str]:
+    clear, grey = image.has_transparency_data, image.mode in _GREY or image.mode == "F"
     found = {
         "exif-rotated": turn in _UPRIGHT,
         "one-bit": image.mode == "1",
         "palette": image.mode in ("P", "PA"),
-        "alpha": image.has_transparency_data,
+        "alpha": clear and form.mode != "RGBA",
+        "opaque": not clear and form.mode == "RGBA",
         "cmyk": image.mode == "CMYK",
-        "16-bit": deep,
+        "16-bit": deep and form.range is None,
         "other-colours": image.mode in ("YCbCr", "HSV"),
+        "grey-to-rgb": grey and form.mode != "L",
+        "rgb-to-grey": not grey and image.mode not in ("P", "PA") and form.mode == "L",
     }
     return [name for name, is_so in found.items() if is_so]
+
+
+def _bytes(image: Image.Image, deep: bool, form: Form) -> np.ndarray:
+    """uint8 (h, w) or (h, w, C)"""
+    if form.mode == "RGBA" and not image.mode.startswith("I"):
+        return np.asarray(image.convert("RGBA"))
+    return np.asarray(_flat(image, deep).convert(form.mode))
+
+
+def _values(image: Image.Image, deep: bool, form: Form) -> np.ndarray:
+    """float32 (h, w) or (h, w, C): the file's own values, scaled from the range to [-1, 1]."""
+    if deep and not image.mode.startswith("I"):
+        raise UnreadableError("16-bit colour, of which Pillow reads 8 bits; a .npz keeps all")
+    assert form.range is not None
+    single = image.mode.startswith("I") or image.mode == "F"
+    if not single:
+        image = image.convert("RGBA") if form.mode == "RGBA" else _flat(image, False)
+        image = image.convert(form.mode)
+    values = np.asarray(image).astype(np.float64)
+    if single and form.mode != "L":
+        values = np.stack([values] * 3, axis=2)
+        if form.mode == "RGBA":
+            opaque = np.full((*values.shape[:2], 1), form.range[1])
+            values = np.concatenate([values, opaque], axis=2)
+    return scaled(values, form.range)
+
+
+def scaled(values: np.ndarray, range: tuple[float, float]) -> np.ndarray:
+    """float32 of the same shape: range = (low, high) becomes [-1, 1]. A level of 16 bits is 500
+    times as wide as the rounding of float32, so none is lost.
+
+    Raises UnreadableError for values outside of it, and for those that are not finite.
+    """
+    low, high = range
+    least, most = float(values.min()), float(values.max())
+    if not (low <= least and most <= high):
+        raise UnreadableError(
+            f"its values run from {least:g} to {most:g}, outside the range {low:g} to {high:g}"
+        )
+    return ((values.astype(np.float64) - low) * (2 / (high - low)) - 1).astype(np.float32)
 
 
 def _flat(image: Image.Image, sixteen: bool) -> Image.Image:

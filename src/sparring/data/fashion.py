@@ -37,4 +37,4 @@ class Fashion(Source):
         bundled = resources.files("sparring.data") / "fashion-mnist-test.npz"
         with bundled.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             pixels, labels = arrays["images"], arrays["labels"]
-        return images(pixels, labels, CLASSES, "the bundled Fashion-MNIST", size)
+        return images(pixels, (labels, CLASSES), "the bundled Fashion-MNIST", size)

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from sparring.data.decode import ENDINGS, Facts, Header, UnreadableError, decode, header
+from sparring.data import labels as tables
+from sparring.data import mapped
+from sparring.data.decode import ENDINGS, Facts, Form, Header, UnreadableError, decode, header
 from sparring.data.digest import digest
-from sparring.data.paths import printable
+from sparring.data.labels import Labels, Table
+from sparring.data.mapped import Entry
+from sparring.data.paths import absolute, printable
 from sparring.data.resize import fit
+from sparring.data.rows import Rows
 from sparring.data.source import Images, Source
+from sparring.data.stream import Reader
+from sparring.data.tally import Tally
 from sparring.errors import DataError
+from sparring.parts import require
 
 T = TypeVar("T")
+Size = tuple[int, int]
 
+IN_MEMORY = 2 * 2**30  # bytes of pixels; larger sets stay in a file
 _BLOCK = 64  # files per task of the thread pool
+_GROUP = 32 * 2**20  # bytes of pixels decoded before they are handed on
+_SAMPLED = 1000  # files whose headers decide for a stream, which has too many to open them all
 _WORTH = 200  # pixels of the smaller side from which threads gain more than they wait for the lock
+_MODES: dict[str, Literal["L", "RGB", "RGBA"]] = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -34,23 +50,31 @@ class Listing:
     """Image files in a fixed order.
 
     where: the folder or archive; names: paths inside it, parts divided by "/"; open: the i-th file
-    as a binary stream, raising UnreadableError or OSError; others: how many files have no image's
-    ending.
+    as a binary stream, raising UnreadableError or OSError; stamp: text that changes when the i-th
+    file does; others: how many files have no image's ending; table: the labels found beside the
+    images, to whose folder inside `prefix` its paths are relative.
     """
 
     where: str
     names: tuple[str, ...]
     open: Callable[[int], BinaryIO]
+    stamp: Callable[[int], str]
     others: int = 0
+    table: Table | None = None
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The images, and for each of them the name and the nature of its file, in the same order."""
+    """The images, and what is known of their files.
+
+    kept: for each image its file's place in the listing; tally: what the files were; unreadable:
+    how many could not be read, of `limit` that training allows.
+    """
 
     images: Images
-    names: tuple[str, ...]
-    facts: tuple[Facts, ...]
+    kept: Sequence[int]
+    tally: Tally
     unreadable: int
     limit: int
 
@@ -62,17 +86,36 @@ class Files(Source, abstract=True):
     of them reach with their smaller side (below 32: with that side itself); those that do not are
     left out, for nothing is enlarged unasked. An explicit size enlarges. Images that cannot be
     read are left out, up to 10 or 0.1 % of all.
+
+    labels: a CSV or JSON-lines file of labels; None takes labels.csv or labels.jsonl beside the
+    images, else folders; "none" takes none. channels: auto is grey if all images are, else rgb;
+    rgba keeps transparency. range: the file's values that become -1 and 1, such as (0, 65535), kept
+    whole as float32; None is 8 bits. keep: where the decoded pixels are: in memory, in a file of
+    the cache, or nowhere (stream: decoded each time they are shown); auto is memory up to 2 GB.
     """
 
     path: str = ""
+    labels: str | None = None
+    channels: Literal["auto", "grey", "rgb", "rgba"] = "auto"
+    range: tuple[float, float] | None = None
+    keep: Literal["auto", "memory", "cache", "stream"] = "auto"
 
-    def open(self, size: tuple[int, int] | None = None) -> Images:
-        """Decodes everything, with one channel if all images are grey, else with three.
+    def check(self) -> None:
+        low, high = self.range or (0, 1)
+        require(low < high, "the range goes from a lower to a higher value")
 
-        Raises DataError if nothing, one image only or too little can be read.
-        """
-        with self.listing() as listing:
-            return load(listing, size).images
+    def open(self, size: Size | None = None) -> Images:
+        """Raises DataError if nothing, one image only or too little can be read."""
+        with ExitStack() as stack:
+            images = load(self, stack.enter_context(self.listing()), size).images
+            if self.keep == "stream":
+                Reader.of(images).keep_open(stack.pop_all())
+            return images
+
+    def table(self, content: Callable[[], bytes | None], where: str) -> Table | None:
+        """The labels beside the images, unless others are asked for or none."""
+        data = content() if self.labels is None else None
+        return None if data is None else tables.read(data, where)
 
     def listing(self) -> AbstractContextManager[Listing]:
         """What is at `path`, closed by the end of the block. Raises DataError."""
@@ -90,54 +133,201 @@ def is_image(name: str) -> bool:
     return not hidden and ending(name) in ENDINGS
 
 
-def load(listing: Listing, size: tuple[int, int] | None = None, strict: bool = True) -> Loaded:
+# ------------------------------------------------------------------------------- files -> images
+
+
+def load(files: Files, listing: Listing, size: Size | None = None, strict: bool = True) -> Loaded:
     """Decodes and resizes all files. `strict` refuses when too many cannot be read.
 
-    Raises DataError.
+    Raises DataError, and DiskError where the cache cannot be written.
     """
     _refuse_none(listing)
-    labels, classes = classify(listing)
+    labels = label(files, listing)
     limit = max(10, len(listing.names) // 1000)
+    options = (size, files.channels, files.range)
+    key = cache(lambda: mapped.key(listing.names, listing.stamp, options))
+    most = len(listing.names) * _bytes(size or (64, 64), 3, files.range)
+    if files.keep == "cache" or (files.keep == "auto" and most > IN_MEMORY):
+        entry = mapped.find(key())
+        if entry and (files.keep == "cache" or entry.bytes > IN_MEMORY):
+            return _cached(listing, entry, labels, limit if strict else None)
     with warnings.catch_warnings():  # around all threads: the filters are global
         warnings.simplefilter("ignore")
         Image.init()
-        heads = [_header(listing, i) for i in range(len(listing.names))]
-        left_out = {i: str(h) for i, h in enumerate(heads) if isinstance(h, UnreadableError)}
-        good = {i: h for i, h in enumerate(heads) if isinstance(h, Header)}
-        _refuse_many(listing, left_out, limit if strict else None)
-        side = default_side([h.side for h in good.values()])
-        small = {i for i, h in good.items() if size is None and h.side < side}
-        taken = [i for i in good if i not in small]
-        grey = all(good[i].grey for i in taken)
-        large = any(good[i].side >= _WORTH for i in taken)
-        pixels, facts = _decode(listing, taken, size or (side, side), grey, large)
-    failed = {i: str(f) for i, f in zip(taken, facts) if isinstance(f, UnreadableError)}
-    unreadable = left_out | failed
+        plan = _plan(files, listing, size, limit if strict else None)
+        if files.keep == "stream":
+            return _streamed(files, listing, plan, labels, limit, key())
+        tally, failed = Tally(), dict[int, str]()
+        groups = _decoded(listing, plan, tally, failed)
+        need = len(plan.taken) * _bytes(plan.size, plan.form.channels, files.range)
+        if files.keep == "cache" or (files.keep == "auto" and need > IN_MEMORY):
+            shape = (len(plan.taken), *plan.size, plan.form.channels)
+            written = mapped.write(groups, shape, plan.form.dtype, listing.where)
+            entry = mapped.keep(key(), written, plan.left_out | failed, plan.small, tally)
+            return _cached(listing, entry, labels, limit if strict else None)
+        pixels, kept = _gather(listing, groups, plan)
+    unreadable = plan.left_out | failed
     _refuse_many(listing, unreadable, limit if strict else None)
-    left_out = unreadable | dict.fromkeys(small, f"its smaller side is below {side} pixels")
-    kept = [row for row, i in enumerate(taken) if i not in failed]
-    images = arrange(
-        _compact(pixels, kept),
-        None if labels is None else [labels[taken[row]] for row in kept],
-        classes,
+    images = arrange(pixels, _of(labels, kept), listing.where, _left_out(listing, plan, failed))
+    return Loaded(images, kept, tally, len(unreadable), limit)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which files are taken, as what; which are not, with the reason."""
+
+    taken: Sequence[int]
+    size: Size
+    form: Form
+    large: bool
+    left_out: dict[int, str]
+    small: dict[int, str]
+
+
+def _plan(files: Files, listing: Listing, size: Size | None, limit: int | None) -> _Plan:
+    """Looks at the headers: of all files, or of some for a stream."""
+    n = len(listing.names)
+    step = max(1, n // _SAMPLED) if files.keep == "stream" else 1
+    looked = range(0, n, step)
+    heads = {i: _header(listing, i, files.range is not None) for i in looked}
+    left_out = {i: str(h) for i, h in heads.items() if isinstance(h, UnreadableError)}
+    good = {i: h for i, h in heads.items() if isinstance(h, Header)}
+    _refuse_many(listing, left_out, limit, len(looked))
+    side = default_side([h.side for h in good.values()])
+    short = f"its smaller side is below {side} pixels"
+    small = {i: short for i, h in good.items() if size is None and h.side < side}
+    taken = [i for i in good if i not in small]
+    auto = "L" if all(good[i].grey for i in taken) else "RGB"
+    form = Form(_MODES.get(files.channels, auto), files.range)
+    large = any(good[i].side >= _WORTH for i in taken)
+    return _Plan(taken, size or (side, side), form, large, left_out, small)
+
+
+def _bytes(size: Size, channels: int, range: object) -> int:
+    return size[0] * size[1] * channels * (1 if range is None else 4)
+
+
+def _decoded(
+    listing: Listing, plan: _Plan, tally: Tally, failed: dict[int, str]
+) -> Iterator[tuple[np.ndarray, list[int]]]:
+    """Groups of decoded images (m, H, W, C) and their files, in order; notes what failed."""
+    each = _bytes(plan.size, plan.form.channels, plan.form.range)
+    group = max(_BLOCK, _GROUP // each // _BLOCK * _BLOCK)
+
+    def one(i: int) -> tuple[np.ndarray, Facts] | UnreadableError:
+        return attempt(listing, i, plan.form, plan.size)
+
+    with ThreadPoolExecutor(threads(plan.large)) as pool:
+        for start in range(0, len(plan.taken), group):
+            places = plan.taken[start : start + group]
+            kept, pixels = [], []
+            for i, found in zip(places, _each(pool, one, places)):
+                if isinstance(found, UnreadableError):
+                    failed[i] = str(found)
+                else:
+                    kept.append(i)
+                    pixels.append(found[0])
+                    tally.add(found[1])
+            if kept:
+                yield np.stack(pixels), kept
+
+
+def attempt(
+    listing: Listing, i: int, form: Form, size: Size
+) -> tuple[np.ndarray, Facts] | UnreadableError:
+    """The i-th file decoded and resized, (H, W, C), or why it is not."""
+    try:
+        with listing.open(i) as file:
+            pixels, facts = decode(file, ending(listing.names[i]), form)
+    except UnreadableError as e:
+        return e
+    except OSError as e:
+        return UnreadableError(e.strerror or str(e))
+    return fit(pixels, size), facts
+
+
+def threads(large: bool) -> int:
+    """Pillow decodes large images without holding Python's lock."""
+    return min(8, os.cpu_count() or 1) if large else 1
+
+
+def _each(pool: ThreadPoolExecutor, work: Callable[[int], T], items: Sequence[int]) -> list[T]:
+    blocks = [items[i : i + _BLOCK] for i in range(0, len(items), _BLOCK)]
+    return [r for block in pool.map(lambda b: [work(i) for i in b], blocks) for r in block]
+
+
+def _gather(
+    listing: Listing, groups: Iterator[tuple[np.ndarray, list[int]]], plan: _Plan
+) -> tuple[np.ndarray, list[int]]:
+    """All groups in one array, without a second copy, which might not fit."""
+    shape = (len(plan.taken), *plan.size, plan.form.channels)
+    try:
+        pixels = np.empty(shape, plan.form.dtype)
+    except MemoryError:
+        need = len(plan.taken) * _bytes(plan.size, plan.form.channels, plan.form.range) / 1e9
+        raise DataError(
+            "not enough memory",
+            where=listing.where,
+            why=f"{shape[0]} images of {shape[1]} x {shape[2]} need {need:.1f} GB",
+            fix="choose a smaller --size, or keep='cache'",
+        ) from None
+    kept: list[int] = []
+    for group, places in groups:
+        pixels[len(kept) : len(kept) + len(places)] = group
+        kept += places
+    return pixels[: len(kept)], kept
+
+
+def _cached(listing: Listing, entry: Entry, labels: Labels | None, limit: int | None) -> Loaded:
+    """The set of an entry of the cache."""
+    left = {int(i): why for i, why in entry.unreadable.items()}
+    small = {int(i): why for i, why in entry.small.items()}
+    _refuse_many(listing, left, limit)
+    out = left | small
+    kept = [i for i in range(len(listing.names)) if i not in out]
+    left_out = [(printable(listing.names[i]), out[i]) for i in sorted(out)]
+    images = arrange(entry.rows(), _of(labels, kept), listing.where, left_out, entry.content)
+    limit = max(10, len(listing.names) // 1000)
+    return Loaded(images, kept, entry.tally, len(left), limit)
+
+
+def _streamed(
+    files: Files, listing: Listing, plan: _Plan, labels: Labels | None, limit: int, key: str
+) -> Loaded:
+    """Nothing is decoded now; the digest is that of names, sizes and dates of the files."""
+    n = len(listing.names)
+    reader = Reader(
+        lambda i: attempt(listing, i, plan.form, plan.size),
+        [printable(name) for name in listing.names],
         listing.where,
-        [(printable(listing.names[i]), left_out[i]) for i in sorted(left_out)],
+        limit,
+        threads(plan.large),
     )
-    names = tuple(printable(listing.names[taken[row]]) for row in kept)
-    known = tuple(f for f in facts if isinstance(f, Facts))
-    return Loaded(images, names, known, len(unreadable), limit)
+    shape = (n, plan.form.channels, *plan.size)
+    dtype = torch.uint8 if files.range is None else torch.float32
+    images = arrange(Rows(shape, dtype, reader), labels, listing.where, (), key)
+    return Loaded(images, range(n), Tally(), len(plan.left_out), limit)
+
+
+def _left_out(listing: Listing, plan: _Plan, failed: dict[int, str]) -> list[tuple[str, str]]:
+    found = plan.left_out | plan.small | failed
+    return [(printable(listing.names[i]), found[i]) for i in sorted(found)]
+
+
+def _of(labels: Labels | None, kept: Sequence[int]) -> Labels | None:
+    return None if labels is None else (labels[0][np.asarray(kept, np.int64)], labels[1])
 
 
 def arrange(
-    pixels: np.ndarray,
-    labels: Sequence[int] | np.ndarray | None,
-    classes: tuple[str, ...],
+    pixels: np.ndarray | Rows,
+    labels: Labels | None,
     where: str,
     left_out: Sequence[tuple[str, str]] = (),
+    content: str = "",
 ) -> Images:
-    """The set of images (N, H, W, C), uint8, without the classes that none of them has.
+    """The set of images, an array (N, H, W, C) or rows, without the classes that none of them has.
 
-    Raises DataError for fewer than two images.
+    content: the digest of rows. Raises DataError for fewer than two images.
     """
     if len(pixels) < 2:
         raise DataError(
@@ -146,19 +336,43 @@ def arrange(
             why="; ".join(f"{name}: {why}" for name, why in left_out[:3]),
             fix="give at least 2 images",
         )
-    values = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    indices: Tensor | None = None
-    if labels is not None:
-        used, inverse = np.unique(np.asarray(labels), return_inverse=True)
-        classes = tuple(classes[i] for i in used)
-        indices = torch.from_numpy(inverse.astype(np.int64))
-    return Images(
-        pixels=values,
-        labels=indices,
-        classes=classes if labels is not None else (),
-        digest=digest(values, indices),
-        left_out=tuple(left_out),
-    )
+    if isinstance(pixels, Rows):
+        values: Tensor | Rows = pixels
+    else:
+        values = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    found: Tensor | None = None
+    classes: tuple[str, ...] = ()
+    if labels is not None and labels[0].ndim == 2:
+        found, classes = torch.from_numpy(labels[0].astype(np.float32)), labels[1]
+    elif labels is not None:
+        used, inverse = np.unique(labels[0], return_inverse=True)
+        classes = tuple(labels[1][i] for i in used)
+        found = torch.from_numpy(inverse.astype(np.int64))
+    if isinstance(values, Rows):
+        told = b"" if found is None else found.numpy().tobytes()
+        known = hashlib.sha256(content.encode() + told).hexdigest()[:16]
+    else:
+        known = digest(values, found)
+    return Images(values, found, classes, known, tuple(left_out))
+
+
+# --------------------------------------------------------------------------------------- labels
+
+
+def label(files: Files, listing: Listing) -> Labels | None:
+    """The labels of all files of the listing: of a table, else their folders. Raises DataError."""
+    if files.labels is not None and files.labels.lower() == "none":
+        return None
+    table, prefix = listing.table, listing.prefix
+    if files.labels is not None:
+        file = Path(absolute(files.labels))
+        if not file.is_file():
+            raise tables.missing(files.labels, str(file.parent))
+        table, prefix = tables.read(file.read_bytes(), str(file)), ""
+    if table is not None:
+        return tables.assign(table, listing.names, prefix)
+    indices, classes = classify(listing)
+    return None if indices is None else (np.array(indices, np.int64), classes)
 
 
 def classify(listing: Listing) -> tuple[list[int] | None, tuple[str, ...]]:
@@ -177,7 +391,7 @@ def classify(listing: Listing) -> tuple[list[int] | None, tuple[str, ...]]:
             f"{loose} images lie beside class folders",
             where=listing.where,
             why=f"folders such as '{printable(folders[0])}' are classes, these have none",
-            fix="move them into a folder of their own",
+            fix="move them into a folder of their own, or say labels='none'",
         )
     if len(folders) < 2:
         return None, ()
@@ -205,8 +419,10 @@ def _refuse_none(listing: Listing) -> None:
         )
 
 
-def _refuse_many(listing: Listing, unreadable: dict[int, str], limit: int | None) -> None:
-    total = len(listing.names)
+def _refuse_many(
+    listing: Listing, unreadable: dict[int, str], limit: int | None, looked: int | None = None
+) -> None:
+    total = looked or len(listing.names)
     if len(unreadable) == total or (limit is not None and len(unreadable) > limit):
         first = min(unreadable)
         count = f"{len(unreadable)} of {total}" if total > 1 else "the only one"
@@ -219,56 +435,11 @@ def _refuse_many(listing: Listing, unreadable: dict[int, str], limit: int | None
         )
 
 
-def _header(listing: Listing, i: int) -> Header | UnreadableError:
+def _header(listing: Listing, i: int, ranged: bool) -> Header | UnreadableError:
     try:
         with listing.open(i) as file:
-            return header(file)
+            return header(file, ranged)
     except UnreadableError as e:
         return e
     except OSError as e:
         return UnreadableError(e.strerror or str(e))
-
-
-def _decode(
-    listing: Listing, taken: Sequence[int], size: tuple[int, int], grey: bool, large: bool
-) -> tuple[np.ndarray, list[Facts | UnreadableError]]:
-    """uint8 (N, H, W, C), rows of unreadable files undefined, and what each file was."""
-    try:
-        pixels = np.empty((len(taken), *size, 1 if grey else 3), np.uint8)
-    except MemoryError:
-        need = len(taken) * size[0] * size[1] * 3 / 1e9
-        raise DataError(
-            "not enough memory",
-            where=listing.where,
-            why=f"{len(taken)} images of {size[0]} x {size[1]} need {need:.1f} GB",
-            fix="choose a smaller --size",
-        ) from None
-
-    def one(row: int) -> Facts | UnreadableError:
-        try:
-            with listing.open(taken[row]) as file:
-                decoded, facts = decode(file, ending(listing.names[taken[row]]), grey)
-        except UnreadableError as e:
-            return e
-        except OSError as e:
-            return UnreadableError(e.strerror or str(e))
-        pixels[row] = fit(decoded, size)
-        return facts
-
-    return pixels, _each(one, range(len(taken)), min(8, os.cpu_count() or 1) if large else 1)
-
-
-def _each(work: Callable[[int], T], items: range, threads: int) -> list[T]:
-    """[work(i) for i in items]: Pillow decodes without holding Python's lock."""
-    blocks = [items[i : i + _BLOCK] for i in range(0, len(items), _BLOCK)]
-    with ThreadPoolExecutor(threads) as pool:
-        done = pool.map(lambda block: [work(i) for i in block], blocks)
-        return [result for block in done for result in block]
-
-
-def _compact(pixels: np.ndarray, kept: Sequence[int]) -> np.ndarray:
-    """The kept rows, moved together in place: a second copy might not fit."""
-    if len(kept) < len(pixels):
-        for to, row in enumerate(kept):
-            pixels[to] = pixels[row]
-    return pixels[: len(kept)]

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from sparring.data.archive import Zip
 from sparring.data.arrays import Npz
-from sparring.data.files import Files
 from sparring.data.folder import Folder
 from sparring.data.paths import absolute, existing, nearest
+from sparring.data.shards import Shards
 from sparring.data.source import Source
 from sparring.errors import DataError, RecipeError
 from sparring.parts import catalogue, parse
 from sparring.parts import nearest as nearest_part
 
-ACCEPTED = "a folder of images, a .zip of images or a .npz"
+ACCEPTED = "a folder of images, a .zip or .tar of images, or a .npz"
 
 
 def source(text: str) -> Source:
@@ -60,16 +60,20 @@ def _key(name: str) -> str:
 
 
 def anchored(part: Source) -> Source:
-    """The part with an absolute path, so that a run finds its data from anywhere."""
-    if isinstance(part, (Files, Npz)) and part.path:
-        return replace(part, path=absolute(part.path))
-    return part
+    """The part with absolute paths, so that a run finds its data from anywhere."""
+    given = {name: getattr(part, name, None) for name in ("path", "labels", "attributes")}
+    texts = {name: p for name, p in given.items() if isinstance(p, str) and p}
+    paths = {name: absolute(p) for name, p in texts.items() if p.lower() != "none"}
+    return replace(part, **paths) if paths else part
 
 
 def _path(text: str) -> Source:
     path = existing(text)
     if path.is_dir():
-        return Folder(path=str(path))
+        shards = any(path.glob("*.tar"))
+        return Shards(path=str(path)) if shards else Folder(path=str(path))
+    if path.suffix.lower() == ".tar":
+        return Shards(path=str(path))
     if path.suffix.lower() == ".zip":
         return Zip(path=str(path))
     if path.suffix.lower() == ".npz":

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sparring.data.files import Files, Listing, is_image
+from sparring.data.labels import NAMES
 from sparring.data.paths import existing
 from sparring.errors import DataError
 
@@ -27,12 +28,23 @@ class Folder(Files):
             raise DataError("not a folder", where=root, fix="give a folder, a .zip or a .npz")
         names = sorted(_walk(root))
         images = tuple(name for name in names if is_image(name))
+        found = next((root / name for name in NAMES if name in names), None)
         yield Listing(
             where=str(root),
             names=images,
             open=lambda i: (root / images[i]).open("rb"),
+            stamp=lambda i: _stamp(root / images[i]),
             others=len(names) - len(images),
+            table=self.table(lambda: found.read_bytes() if found else None, str(found)),
         )
+
+
+def _stamp(file: Path) -> str:
+    try:
+        stat = file.stat()
+    except OSError:
+        return "gone"
+    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def _walk(root: Path) -> Iterator[str]:

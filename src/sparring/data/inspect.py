@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.data.decode import Facts
 from sparring.data.files import Files, Loaded, load
+from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import split
+from sparring.data.tally import Tally
 from sparring.parts import show
 from sparring.randomness import generator
 
@@ -36,11 +36,11 @@ def inspect(source: Source) -> dict[str, Any]:
     info: dict[str, Any] = {"source": show(source), "kind": type(source).__name__.lower()}
     if isinstance(source, Files):
         with source.listing() as listing:
-            loaded = load(listing, strict=False)
-            others = listing.others
-        general, files = _images(loaded.images, loaded.names), _files(loaded)
-        problems = files["problems"] + general["problems"]
-        return info | general | files | {"other_files": others, "problems": problems}
+            loaded = load(source, listing, strict=False)
+            names = [printable(listing.names[i]) for i in loaded.kept]
+            general, files = _images(loaded.images, names), _files(loaded)
+            problems = files["problems"] + general["problems"]
+            return info | general | files | {"other_files": listing.others, "problems": problems}
     opened = source.open()
     if isinstance(opened, Points):
         return info | _points(opened)
@@ -132,6 +132,10 @@ def _look(images: Images, names: Sequence[str]) -> _Looks:
 
 
 def _label_problems(images: Images) -> Iterable[str]:
+    labels = images.labels
+    assert labels is not None
+    if bool(((labels == 0) | (labels == 1)).all()) and bool((labels.sum(1) == 1).all()):
+        yield "every row of labels has a single 1: as numbers, labels.argmax(1), they are classes"
     wide = [c for c, v in _columns(images).items() if max(-v["min"], v["max"]) > _WIDE]
     if wide:
         yield (
@@ -177,34 +181,30 @@ def _image_problems(images: Images, looks: _Looks, classes: dict[str, int] | Non
 
 def _files(loaded: Loaded) -> dict[str, Any]:
     """What is known only of images that come from files."""
-    facts, left_out = loaded.facts, loaded.images.left_out
-    conversions = Counter(c for f in facts for c in f.conversions)
+    tally, left_out = loaded.tally, loaded.images.left_out
     small = len(left_out) - loaded.unreadable
     return {
-        "files": len(facts) + len(left_out),
-        "sizes": _sizes(facts),
-        "formats": dict(Counter(f.format for f in facts).most_common()),
-        "modes": dict(Counter(f.mode for f in facts).most_common()),
-        "conversions": dict(conversions.most_common()),
+        "files": len(loaded.kept) + len(left_out),
+        "sizes": _sizes(tally) if tally.sizes else None,
+        "formats": dict(tally.formats.most_common()),
+        "modes": dict(tally.modes.most_common()),
+        "conversions": dict(tally.conversions.most_common()),
         "unreadable": loaded.unreadable,
         "too_small": small,
         "problems": list(_file_problems(loaded, small)),
     }
 
 
-def _sizes(facts: Sequence[Facts]) -> dict[str, Any]:
-    def three(values: list[int]) -> dict[str, float]:
+def _sizes(tally: Tally) -> dict[str, Any]:
+    def three(side: int) -> dict[str, float]:
+        values = [size[side] for size in tally.sizes.elements()]
         return {"min": min(values), "median": median(values), "max": max(values)}
 
-    return {
-        "height": three([f.height for f in facts]),
-        "width": three([f.width for f in facts]),
-        "different": len({(f.height, f.width) for f in facts}),
-    }
+    return {"height": three(0), "width": three(1), "different": len(tally.sizes)}
 
 
 def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
-    total = len(loaded.facts) + len(loaded.images.left_out)
+    total, tally = len(loaded.kept) + len(loaded.images.left_out), loaded.tally
     if loaded.unreadable:
         refused = loaded.unreadable > loaded.limit
         yield f"{loaded.unreadable} of {total} images cannot be read and are left out" + (
@@ -216,8 +216,19 @@ def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
             f"{small} of {total} images are smaller than {side} x {side} and are left out;"
             " an explicit --size enlarges them"
         )
-    kept = [min(f.height, f.width) / max(f.height, f.width) for f in loaded.facts]
-    if median(kept) < 0.6:
+    grey, opaque = tally.conversions["grey-to-rgb"], tally.conversions["opaque"]
+    if grey:
+        yield (
+            f"{grey} of {total} images are grey, the others coloured: they are taken as coloured;"
+            " channels='grey' takes all as grey"
+        )
+    if opaque:
+        yield (
+            f"{opaque} of {total} images have no transparency, the others do: they are taken as"
+            " opaque; channels='rgb' takes none"
+        )
+    kept = [min(size) / max(size) for size in tally.sizes.elements()]
+    if kept and median(kept) < 0.6:
         yield (
             f"the square crop keeps {median(kept):.0%} of a typical image; --size HEIGHTxWIDTH"
             " can follow its shape"
@@ -260,7 +271,7 @@ def _image_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("images", f"{info['count']}: {held_out}"),
         ("trained as", f"{height} x {width} pixels, {info['channels']} channel(s)"),
     ]
-    if "files" in info:
+    if info.get("sizes"):
         low, middle, high = (
             f"{info['sizes']['height'][k]:g} x {info['sizes']['width'][k]:g}"
             for k in ("min", "median", "max")

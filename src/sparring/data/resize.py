@@ -20,7 +20,10 @@ _NARROW = 4  # lines; up to here it is faster to add the k-th lines of all bins 
 
 
 def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 (h, w, C) scaled to cover `size` = (H, W), then cropped at the centre: (H, W, C)."""
+    """(h, w, C) scaled to cover `size` = (H, W), then cropped at the centre: (H, W, C).
+
+    uint8, or float32 in [-1, 1].
+    """
     (height, width), (rows, cols) = pixels.shape[:2], size
     # Along both axes a new pixel spans step / unit old ones: the smaller of the two ratios.
     step, unit = (height, rows) if height * cols <= width * rows else (width, cols)
@@ -46,23 +49,29 @@ def _enlarge(
         )
         for c in range(pixels.shape[2])
     ]
-    return np.stack([np.asarray(channel) for channel in channels], axis=2)
+    enlarged = np.stack([np.asarray(channel) for channel in channels], axis=2)
+    return enlarged if pixels.dtype == np.uint8 else enlarged.clip(-1, 1)  # bicubic overshoots
 
 
 def _shrink(
     pixels: np.ndarray, size: tuple[int, int], corner: tuple[int, int], step: int, unit: int
 ) -> np.ndarray:
     (height, width, channels), (rows, cols) = pixels.shape, size
-    down = _sums(pixels.reshape(height, -1), rows, corner[0], step, unit, np.int32)
+    whole = pixels.dtype == np.uint8
+    first, second = (np.int32, np.int64) if whole else (np.float64, np.float64)
+    down = _sums(pixels.reshape(height, -1), rows, corner[0], step, unit, first)
     turned = down.reshape(rows, width, channels).transpose(1, 0, 2).reshape(width, -1)
-    total = _sums(turned, cols, corner[1], step, unit, np.int64)
+    total = _sums(turned, cols, corner[1], step, unit, second)
     area = step * step
+    if not whole:
+        mean = (total / area).astype(np.float32).clip(-1, 1)
+        return mean.reshape(cols, rows, channels).transpose(1, 0, 2)
     mean = (2 * total + area) // (2 * area)  # rounded to the nearest, halves up
     return mean.astype(np.uint8).reshape(cols, rows, channels).transpose(1, 0, 2)
 
 
 def _sums(
-    lines: np.ndarray, out: int, first: int, step: int, unit: int, dtype: type[np.integer]
+    lines: np.ndarray, out: int, first: int, step: int, unit: int, dtype: type[np.number]
 ) -> np.ndarray:
     """(length, k) -> (out, k): the sum of the lines in each bin, a whole line counting `unit`.
 
