@@ -8,12 +8,18 @@ from sparring.data.folder import Folder
 from sparring.data.inspect import inspect, table
 from sparring.data.points import Grid, Mixture1D, Ring
 from sparring.data.rows import Rows
+from sparring.data.sets import CIFAR10, MNIST, CelebA, Digits, FashionMNIST
 from sparring.data.shards import Shards
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import split, take
 
 __all__ = [
+    "CIFAR10",
+    "MNIST",
+    "CelebA",
+    "Digits",
     "Fashion",
+    "FashionMNIST",
     "Folder",
     "Grid",
     "Images",

@@ -43,10 +43,10 @@ class Npz(Source):
     def open(self, size: tuple[int, int] | None = None) -> Images:
         """Size None keeps the images as they are. Raises DataError, with the reason."""
         path = str(existing(self.path))
-        known = _arrays(path)
+        known = headers(path)
         name = _choose(known, path, self.range)
         labels = _labels(path, known, name)
-        pixels = _read(path, name)
+        pixels = read(path, name)
         if self.range is not None:
             try:
                 pixels = scaled(pixels, self.range) if pixels.size else pixels.astype(np.float32)
@@ -65,7 +65,7 @@ def images(
     return arrange(pixels, labels, where)
 
 
-def _arrays(path: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def headers(path: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and type of each array, from the headers alone."""
     known = {}
     try:
@@ -82,7 +82,7 @@ def _arrays(path: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     return known
 
 
-def _read(path: str, name: str) -> np.ndarray:
+def read(path: str, name: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as file:
             return file[name]
@@ -166,10 +166,10 @@ def _labels(
             where=path,
             why=f"there must be one whole number or text, or K numbers, for each of the {n} images",
         )
-    given = tuple(map(str, _read(path, "classes").reshape(-1))) if "classes" in known else ()
+    given = tuple(map(str, read(path, "classes").reshape(-1))) if "classes" in known else ()
     if rows and not single:
-        return _columns(_read(path, label), given, label, path)
-    values = _read(path, label).reshape(-1)
+        return _columns(read(path, label), given, label, path)
+    values = read(path, label).reshape(-1)
     if not given or dtype.kind == "U":
         names, indices = np.unique(values, return_inverse=True)
         return indices, tuple(str(v) for v in names)

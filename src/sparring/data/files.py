@@ -117,6 +117,10 @@ class Files(Source, abstract=True):
         data = content() if self.labels is None else None
         return None if data is None else tables.read(data, where)
 
+    def given(self, names: tuple[str, ...]) -> Labels | None:
+        """Labels that the source itself knows for the files of these names."""
+        return None
+
     def listing(self) -> AbstractContextManager[Listing]:
         """What is at `path`, closed by the end of the block. Raises DataError."""
         raise NotImplementedError
@@ -363,6 +367,9 @@ def label(files: Files, listing: Listing) -> Labels | None:
     """The labels of all files of the listing: of a table, else their folders. Raises DataError."""
     if files.labels is not None and files.labels.lower() == "none":
         return None
+    known = files.given(listing.names)
+    if known is not None:
+        return known
     table, prefix = listing.table, listing.prefix
     if files.labels is not None:
         file = Path(absolute(files.labels))

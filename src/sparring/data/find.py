@@ -32,7 +32,7 @@ def source(text: str) -> Source:
         raise RecipeError("no data are named", fix=f"give {ACCEPTED}, or: sparring list data")
     if re.fullmatch(r"[\w-]+", text):
         return _word(text)
-    if re.fullmatch(r"\w+\s*\(.*\)", text, re.DOTALL) and not os.path.exists(text):
+    if re.fullmatch(r"[\w-]+\s*\(.*\)", text, re.DOTALL) and not os.path.exists(text):
         part = parse(text, Source)
         return anchored(part)
     return _path(text)
