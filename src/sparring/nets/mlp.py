@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
 from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev, packed
+from sparring.nets.virtual import VirtualBatchNorm
 from sparring.parts import require
 
 Activation = Literal["relu", "leaky_relu", "tanh", "gelu", "silu"]
@@ -29,7 +31,8 @@ class MLP(Nets):
 
     Fields left at None follow the data. Images: latent 100, G 256-512-1024 with tanh at the end, D
     the mirror with dropout 0.3, LeakyReLU(0.2) in both. Points: latent 6, two hidden layers of 64,
-    ReLU in G, LeakyReLU in D, no dropout. `batchnorm` puts BatchNorm1d into G's hidden layers.
+    ReLU in G, LeakyReLU in D, no dropout. `batchnorm` puts BatchNorm1d into G's hidden layers,
+    `virtual` virtual batch normalisation by so many fixed samples (Salimans et al. 2016).
 
     Against a lack of variety D may judge `pack` samples as one (PacGAN), or see before its last
     layer how near samples are to each other by `kernels` of minibatch discrimination (Salimans et
@@ -41,6 +44,7 @@ class MLP(Nets):
     g_widths: tuple[int, ...] | None = None
     d_widths: tuple[int, ...] | None = None
     batchnorm: bool = False
+    virtual: int = 0
     dropout: float | None = None
     g_activation: Activation | None = None
     d_activation: Activation = "leaky_relu"
@@ -54,6 +58,8 @@ class MLP(Nets):
             require(widths is None or bool(widths), "there must be at least one hidden layer")
             require(min(widths or (1,)) >= 1, "widths start at 1")
         require(self.dropout is None or 0 <= self.dropout < 1, "dropout must lie in [0, 1)")
+        require(self.virtual == 0 or self.virtual >= 2, "virtual must be 0 or at least 2")
+        require(not (self.virtual and self.batchnorm), "choose one of batchnorm and virtual")
         require(self.pack >= 1, "pack must be at least 1")
         require(self.kernels >= 0, "kernels must not be negative")
         require(self.stddev == 0 or self.stddev >= 2, "stddev must be 0 or at least 2")
@@ -62,7 +68,7 @@ class MLP(Nets):
         latent = self.latent or (6 if spec.points else 100)
         widths = self.g_widths or ((64, 64) if spec.points else (256, 512, 1024))
         activation = self.g_activation or ("relu" if spec.points else "leaky_relu")
-        return _Generator(spec, latent, widths, self.batchnorm, activation)
+        return _Generator(spec, latent, widths, self.batchnorm, self.virtual, activation)
 
     def discriminator(self, spec: Spec) -> Discriminator:
         widths = self.d_widths or ((64, 64) if spec.points else (1024, 512, 256))
@@ -82,21 +88,27 @@ class _Generator(Generator):
         latent: int,
         widths: tuple[int, ...],
         batchnorm: bool,
+        virtual: int,
         activation: Activation,
     ) -> None:
         super().__init__()
-        self.latent, self.shape = latent, spec.shape
+        self.latent, self.shape, self.virtual = latent, spec.shape, virtual
         layers: list[nn.Module] = []
         for i, o in zip((latent, *widths), widths, strict=False):
             layers += [nn.Linear(i, o)]
             layers += [nn.BatchNorm1d(o)] if batchnorm else []
+            layers += [VirtualBatchNorm(o, virtual)] if virtual else []
             layers += [_activation(activation)]
         layers += [nn.Linear(widths[-1], math.prod(spec.shape))]
         layers += [] if spec.points else [nn.Tanh()]
         self.layers = nn.Sequential(*layers)
+        if virtual:
+            self.register_buffer("references", torch.randn(virtual, latent))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.layers(z).unflatten(1, self.shape)
+        if self.virtual:
+            z = torch.cat([self.get_buffer("references").to(z), z])
+        return self.layers(z)[self.virtual :].unflatten(1, self.shape)
 
 
 class _Discriminator(Discriminator):

@@ -169,7 +169,7 @@ class Step:
             )
             view.d_loss = lambda D, v=view, n=number: self.d_loss(D, replace(v, _rngs={}), n)
             view.d_step = partial(self.d_step, pair.D)
-            view.ask = lambda x, v=view: ask(v.D, x, v.c, self.device.autocast).logits
+            view.ask = lambda x, c, v=view: ask(v.D, x, c, self.device.autocast).logits
             if side == "d" and self.states:
                 for key, trick in self.tricks:
                     state = self.states[view.pair][key]

@@ -35,7 +35,7 @@ class View:
     z: G's noise; draw: another fake for the same conditions; images: reals shown so far (int64,
     0-d, on the device: no Python `if` on it); d_loss: D's whole objective as a function of D;
     d_step: a step of D's optimiser as a function of weights, gradients and what it remembers, all
-    by name ({} for what it remembers now); ask: D's logits of other inputs under the same
+    by name ({} for what it remembers now); ask: D's logits of inputs and their
     conditions, float32; boundary: the logit above which D says "real"; mean: the mean over
     processes; notes: 0-d tensors to log or to carry to `after_step`.
     """
@@ -53,7 +53,7 @@ class View:
     draw: Callable[[], Tensor] | None = None
     d_loss: Callable[[nn.Module], Tensor] | None = None
     d_step: Follow | None = None
-    ask: Callable[[Tensor], Tensor] | None = None
+    ask: Callable[[Tensor, Tensor | None], Tensor] | None = None
     boundary: Tensor | float = 0.0
     mean: Callable[[Tensor], Tensor] = lambda x: x
     notes: dict[str, Tensor] = field(default_factory=dict)

@@ -1,0 +1,34 @@
+"""Normalisation by a fixed batch, so that a sample does not depend on the others of its batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class VirtualBatchNorm(nn.Module):
+    """Each sample is normalised by the statistics of the references and itself.
+
+    The first `references` rows of the input (n, C) or (n, C, H, W) are the references: a fixed
+    batch that passes through the network beside every other. Of each channel mean and variance are
+    those of the references with weight references / (references + 1), and the sample's own.
+    Salimans et al. 2016, Improved techniques for training GANs, arXiv:1606.03498.
+    """
+
+    def __init__(self, channels: int, references: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.references, self.eps = references, eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        own = x.flatten(2) if x.dim() > 2 else x[:, :, None]
+        means, squares = own.mean(2), own.square().mean(2)
+        share = 1 / (self.references + 1)
+        mean, square = (
+            m[: self.references].mean(0) * (1 - share) + m * share for m in (means, squares)
+        )
+        scale = self.weight * torch.rsqrt((square - mean.square()).clamp(min=0) + self.eps)
+        shift = self.bias - mean * scale
+        rows = (*mean.shape, *[1] * (x.dim() - 2))
+        return x * scale.view(rows) + shift.view(rows)

@@ -1,0 +1,54 @@
+"""Virtual batch normalisation by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from sparring.errors import RecipeError
+from sparring.nets import MLP, Spec
+from sparring.nets.virtual import VirtualBatchNorm
+from sparring.randomness import Draws, seeded
+
+
+def test_by_hand():
+    """References -1 and 1, then a sample of 5: mean 5/3, E x^2 = (1 + 1 + 25) / 3 = 9."""
+    x = torch.tensor([[-1.0], [1.0], [5.0]], dtype=torch.float64)
+    y = VirtualBatchNorm(1, 2, eps=0.0).double()(x)
+    assert y[2].item() == pytest.approx((5 - 5 / 3) / (9 - 25 / 9) ** 0.5)
+    # A reference counts twice for itself: mean -1/3, E x^2 = 1.
+    assert y[0].item() == pytest.approx((-1 + 1 / 3) / (1 - 1 / 9) ** 0.5)
+
+
+def test_images_are_normalised_by_channel():
+    layer = VirtualBatchNorm(3, 4, eps=0.0).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1.0, 2.0, 3.0]))
+        layer.bias.copy_(torch.tensor([0.0, 1.0, -1.0]))
+    x = torch.randn(6, 3, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = layer(x)
+    for k in (4, 5):
+        batch = torch.cat([x[:4], x[k : k + 1]])
+        mean = batch.mean((0, 2, 3), keepdim=True)
+        deviation = batch.var((0, 2, 3), unbiased=False, keepdim=True).sqrt()
+        by_hand = (batch - mean) / deviation * layer.weight.view(1, 3, 1, 1)
+        assert_close(y[k], (by_hand + layer.bias.view(1, 3, 1, 1))[4])
+
+
+def test_a_sample_of_g_does_not_depend_on_the_others():
+    with seeded(0, "weights"):
+        G = MLP(g_widths=(8, 8), latent=3, virtual=5).generator(Spec((2,)))
+    z = G.noise(6, Draws(0, "z"))
+    x = G(z)
+    assert x.shape == (6, 2)
+    assert_close(G(z[:2]), x[:2])
+    assert_close(G.eval()(z), x)
+    assert G.state_dict()["references"].shape == (5, 3)
+
+
+def test_one_normalisation_at_a_time():
+    with pytest.raises(RecipeError, match="one of batchnorm and virtual"):
+        MLP(virtual=4, batchnorm=True)
+    with pytest.raises(RecipeError, match="virtual"):
+        MLP(virtual=1)
