@@ -168,7 +168,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    colours = {"converges": "#0072b2", "stays away": "#999999", "runs away": "#d55e00"}
+    colours = {"converges": "#0072b2", "stays away": "#999999", "ends farther away": "#d55e00"}
     fig, axes = plt.subplots(
         len(LOSSES), 2 * len(STABILISERS), figsize=(13.2, 8.4), sharex=True, sharey=True
     )
@@ -179,11 +179,14 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             (row,) = [r for r in rows if all(r[k] == v for k, v in key.items())]
             x, y = zip(*row["path"], strict=True)
             ratio = row["last_over_first"]
-            said = "converges" if ratio < 0.2 else "runs away" if ratio > 1.25 else "stays away"
+            far = "ends farther away" if ratio > 1.25 else "stays away"
+            said = "converges" if ratio < 0.2 else far
             ax.plot(x, y, color=colours[said], lw=0.6)
             ax.plot(0, 0, "+", color="black", ms=4, mew=0.6)
             ax.set(xlim=(-2, 2), ylim=(-2, 2), xticks=[], yticks=[])
-            ax.text(-1.9, 1.45, f"{row['modulus']:.4f}", fontsize=6)
+            # |slope| - 1 has a kink at psi = 0, so that step has no derivative there.
+            text = "no derivative" if name == "penalty to 1" else f"{row['modulus']:.4f}"
+            ax.text(-1.9, 1.45, text, fontsize=6)
             for side in ax.spines.values():
                 side.set_linewidth(0.4)
             if i == 0:
