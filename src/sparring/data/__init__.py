@@ -12,6 +12,7 @@ from sparring.data.sets import CIFAR10, MNIST, CelebA, Digits, FashionMNIST
 from sparring.data.shards import Shards
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import split, take
+from sparring.data.whole import Whole, whole
 
 __all__ = [
     "CIFAR10",
@@ -30,6 +31,7 @@ __all__ = [
     "Rows",
     "Shards",
     "Source",
+    "Whole",
     "Zip",
     "anchored",
     "inspect",
@@ -37,4 +39,5 @@ __all__ = [
     "split",
     "table",
     "take",
+    "whole",
 ]

@@ -149,6 +149,7 @@ def _balance(
             None,
             seen,
             {**histogram, "classes": int((p > 0).sum()), "least_share_of_due": share},
+            "higher",
         ),
         Score(
             "class-tv",

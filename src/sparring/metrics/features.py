@@ -21,13 +21,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sparring.data.source import Images
 from sparring.errors import DataError, DiskError
-from sparring.metrics.classifier import VERSION, WIDTH, DomainClassifier, cache_folder
+from sparring.metrics.classifier import VERSION, WIDTH, DomainClassifier
 from sparring.metrics.metric import Fake, Real
 from sparring.parts import Part, require
-from sparring.storage import replace_file, tensors_to_bytes
+from sparring.storage import cache_folder, replace_file, tensors_to_bytes
 
-_HELD = 2**28  # bytes of features kept in memory or in the cache: 32,768 of Inception's
+HELD = 2**28  # bytes of features kept in memory and in the cache: 32,768 of Inception's
 _log = logging.getLogger("sparring")
 
 
@@ -102,6 +103,11 @@ class Extractor:
                 _watchers[-1](self.key, seen, total)
             yield features
 
+    def of(self, images: Images) -> Iterator[Tensor]:
+        """Features of a set of images, as `stream` gives them."""
+        rows = torch.arange(len(images)).split(self.batch)
+        return self.stream((images.uint8(part) for part in rows), len(images))
+
     @property
     def protocol(self) -> dict[str, Any]:
         """What every protocol says of the features."""
@@ -149,10 +155,8 @@ def real_features(extractor: Extractor, real: Real, n: int) -> Tensor:
     known = _load(path, shape) if images.digest else None
     if known is not None:
         return known
-    rows = torch.arange(len(images)).split(extractor.batch)
-    batches = (images.uint8(part) for part in rows)
-    features = torch.cat([*extractor.stream(batches, len(images))])
-    if images.digest and features.nbytes <= _HELD:
+    features = torch.cat([*extractor.of(images)])
+    if images.digest and features.nbytes <= HELD:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, tensors_to_bytes({"features": features}))
@@ -171,7 +175,7 @@ def fake_features(extractor: Extractor, real: Real, fake: Fake, n: int) -> Tenso
     if known is None or len(known) < n:
         batches = fake.batches(n, real.shape)
         known = torch.cat([*extractor.stream(batches, n, fake.label)])
-        if known.nbytes <= _HELD:
+        if known.nbytes <= HELD:
             held[extractor.identity] = known
     return known[:n]
 

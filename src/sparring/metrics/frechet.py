@@ -102,6 +102,26 @@ def distance_error(groups: Sequence[Gaussian], reference: Gaussian) -> float:
     return values.sub(values.mean()).square().mean().mul(len(groups) - 1).sqrt().item()
 
 
+def sampling_error(features: Tensor, a: Gaussian, b: Gaussian) -> float:
+    """The standard error of the distance of a's samples to the fixed b, to first order.
+
+    features: (n, d), a's own or some of them. The infinitesimal jackknife: how the distance answers
+    to the weight of each sample, whose gradient is that of a linear functional and of I - T for
+    the optimal transport map T from a to b. Source: Efron and Tibshirani 1993, chapter 21.
+    """
+    from_a, to_b = a.root / (a.n - 1) ** 0.5, b.root / (b.n - 1) ** 0.5
+    across = to_b @ from_a.T
+    values, vectors = torch.linalg.eigh(across @ across.T)
+    kept = values > 1e-10 * values[-1]
+    turned = (vectors[:, kept] / values[kept].pow(0.25)).T @ to_b
+    influence = []
+    for part in features.split(1024):
+        away = part.double() - a.mean
+        moved = (away @ turned.T).square().sum(dim=1)
+        influence.append(2 * away @ (a.mean - b.mean) + away.square().sum(dim=1) - moved)
+    return float(torch.cat(influence).std() / a.n**0.5)
+
+
 def _overlap(a: Tensor, b: Tensor) -> float:
     """tr (A B)^(1/2) for the scatters A = a^T a and B = b^T b."""
     across = a @ b.T

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -61,12 +61,21 @@ class Fake:
     """Generated samples: `take(n)` yields batches, uint8 (B, C, H, W) or float points (B, d).
 
     The first n samples are the same whatever n is. name: what the protocol calls them, such as
-    "EMA generator at 120000 images, seed 0"; label(i): what the i-th sample is called.
+    "EMA generator at 120000 images, seed 0"; about: facts for it as (name, value), such as the
+    seed; count: how many there are, None for as many as one asks for; label(i): what the i-th is
+    called; labels(n): int64 (n,), the classes of the first n as indices into those of the data.
     """
 
     name: str
     take: Callable[[int], Iterator[Tensor]]
+    about: tuple[tuple[str, Any], ...] = ()
+    count: int | None = None
     label: Callable[[int], str] = str
+    labels: Callable[[int], Tensor] | None = None
+
+    def enough(self, n: int) -> int:
+        """n, or all there are where these are fewer."""
+        return n if self.count is None else min(n, self.count)
 
     def batches(self, n: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
         """The first n samples, batch by batch on the CPU, never more than n in all.
@@ -98,7 +107,8 @@ class Fake:
 class Score:
     """One number, its standard error where one is known, and everything needed to repeat it.
 
-    detail: material for the report (a class histogram, a curve), JSON-able.
+    detail: material for the report (a class histogram, a curve), JSON-able. better: which way the
+    value improves.
     """
 
     metric: str
@@ -106,6 +116,7 @@ class Score:
     se: float | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
+    better: Literal["lower", "higher"] = "lower"
 
 
 class Metric(Part, kind="metrics"):
@@ -130,9 +141,15 @@ def protocol(real: Real, fake: Fake, **more: Any) -> dict[str, Any]:
         "reference": real.name,
         "data_digest": data.digest if data else "",
         "generator": fake.name,
+        **dict(fake.about),
         **more,
         "library": f"sparring {library_version()}",
     }
+
+
+def in_words(protocol: dict[str, Any]) -> str:
+    """A protocol as one line of text: equal for equal protocols only."""
+    return "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items())
 
 
 def library_version() -> str:

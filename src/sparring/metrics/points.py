@@ -55,15 +55,17 @@ class ModeCoverage(Metric):
         seen = protocol(real, fake, n_fake=n, sigmas=self.sigmas, dtype="float64")
         histogram = {"modes": points.modes.tolist(), "counts": counts.tolist()}
         covered = {**histogram, "high_quality_counts": good_counts.tolist(), "of": k}
+        up = "higher"
         return [
-            Score("modes", float((good_counts >= self.least).sum()), None, seen, covered),
-            Score("modes-half", float((good_counts >= n / k / 2).sum()), None, seen, covered),
+            Score("modes", float((good_counts >= self.least).sum()), None, seen, covered, up),
+            Score("modes-half", float((good_counts >= n / k / 2).sum()), None, seen, covered, up),
             Score(
                 "high-quality",
                 share,
                 math.sqrt(share * (1 - share) / n),
                 seen,
                 {"perfect": perfect_quality(points, self.sigmas)},
+                up,
             ),
             Score("reverse-kl", kl, kl_error, seen, {**histogram, "perfect": (k - 1) / (2 * n)}),
         ]

@@ -29,8 +29,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sparring.errors import DataError, SparringError
-from sparring.metrics.classifier import cache_folder
-from sparring.storage import replace_file, tensors_to_bytes
+from sparring.storage import cache_folder, replace_file, tensors_to_bytes
 
 Tensors = dict[str, Tensor]
 _TIMEOUT = 30  # seconds without a byte

@@ -20,7 +20,11 @@ def fakes(model: Model, seed: int = 0) -> Fake:
         for batch in model.batches(n, seed):
             yield batch if model.spec.points else to_uint8(batch)
 
-    return Fake(name=f"EMA generator at {model.images} images, seed {seed}", take=take)
+    return Fake(
+        name=f"EMA generator at {model.images} images, seed {seed}",
+        take=take,
+        about=(("weights", "EMA"), ("images", model.images), ("seed", seed)),
+    )
 
 
 def evaluate(
