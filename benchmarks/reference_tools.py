@@ -63,8 +63,6 @@ PACKAGES = (
 )  # fmt: skip
 
 
-
-
 class Given(torch.nn.Module):
     """Hands torchmetrics features that are computed already."""
 
@@ -119,7 +117,10 @@ class Tools:
 
 def fid(tool: str, x: np.ndarray, y: np.ndarray) -> float:
     if tool == "torch-fidelity":
-        of = [torch_fidelity.metric_fid.fid_features_to_statistics(torch.from_numpy(f)) for f in (x, y)]
+        of = [
+            torch_fidelity.metric_fid.fid_features_to_statistics(torch.from_numpy(f))
+            for f in (x, y)
+        ]
         found = torch_fidelity.metric_fid.fid_statistics_to_metric(*of, False)
         return found["frechet_inception_distance"]
     if tool == "torchmetrics":
@@ -221,7 +222,9 @@ def synthetic_numbers() -> dict[str, Any]:
     """Scores of features and logits that no network made."""
     real, fake = pictures.numbers(300, 16, 1), pictures.numbers(300, 16, 2)
     logits = pictures.numbers(200, 50, 3)
-    score = torch_fidelity.metric_isc.isc_features_to_metric(torch.from_numpy(logits), shuffle=False)
+    score = torch_fidelity.metric_isc.isc_features_to_metric(
+        torch.from_numpy(logits), shuffle=False
+    )
     return {
         "sha256": [pictures.sha256(a) for a in (real, fake, logits)],
         "neighbours": neighbours(real, fake),
@@ -240,7 +243,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     tools, start = Tools(folder), time.perf_counter()
     row: dict[str, Any] = {
-        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "versions": {name: version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
         "every": KEPT,
         "numbers": synthetic_numbers(),
         "perception": perception(folder),

@@ -19,6 +19,21 @@ def test_data() -> Path:
     return Path(os.environ[_VARIABLE])
 
 
+@pytest.fixture(autouse=True)
+def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test fetches weights, except from a server of its own."""
+    from sparring.metrics import weights
+
+    fetch = weights._fetch
+
+    def local(file: weights.File, path: Path) -> None:
+        if not file.url.startswith("http://127.0.0.1"):
+            raise OSError("no network in tests")
+        fetch(file, path)
+
+    monkeypatch.setattr(weights, "_fetch", local)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparring.errors import RecipeError
-from sparring.metrics import Metric
+from sparring.data import Points, Source, Whole, source, whole
+from sparring.errors import DataError, RecipeError
+from sparring.metrics import Fake, Metric, Real, default_metrics, offer
+from sparring.parts import show
 from sparring.recipe import Recipe
 from sparring.report import write_report
 from sparring.runs import Run, open_run
 from sparring.sample import Model, load
-from sparring.sample.evaluate import evaluate as score
+from sparring.sample.evaluate import evaluate as judge
+from sparring.sample.evaluate import fakes, rows
+from sparring.sample.sides import array, function, points, reference, samples
 from sparring.training import resume as _resume
 from sparring.training import train as _train
 from sparring.training.setup import Material, open_data
@@ -91,17 +95,25 @@ def _write(run: Run, material: Material) -> None:
 
 
 def evaluate(
-    run: str | Path | Run, metrics: Sequence[Metric] | None = None, n: int | None = None
+    run: str | Path | Run,
+    metrics: Sequence[Metric] | None = None,
+    n: int | None = None,
+    *,
+    weights: Sequence[str | Path] = (),
+    best: bool = False,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Scores a run's generator against its data: rows of scores, (metric, reason) skipped.
 
-    The rows are appended to the run's scores and its report is written anew.
+    weights: files of the networks that metrics use, where the cache has none. best: the generator
+    that scored best while training in place of the last one. The rows are appended to the run's
+    scores and its report is written anew.
     """
     found = run if isinstance(run, Run) else open_run(run)
-    model = load(found)
+    model = load(found, best=best)
+    _offer(weights)
     recipe, material = open_data(found.recipe)
     start = time.perf_counter()
-    scores, skipped = score(model, metrics or recipe.metrics or (), material.real, n)
+    scores, skipped = judge(model, metrics or recipe.metrics or (), material.real, n)
     rows = [
         {"images": model.images, **s, "seconds": round(time.perf_counter() - start, 2)}
         for s in scores
@@ -112,4 +124,81 @@ def evaluate(
     return rows, skipped
 
 
-__all__ = ["Model", "evaluate", "load", "resume", "train"]
+def score(
+    real: Any,
+    fake: Any,
+    metrics: Sequence[Metric] | None = None,
+    n: int | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    weights: Sequence[str | Path] = (),
+    seed: int = 0,
+) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Scores of samples against real images, without training: rows, (metric, reason) skipped.
+
+    Each side is a folder, zip or npz of images, a run, a named set or a source; an array uint8
+    (N, H, W[, C]) or a tensor (N, C, H, W), uint8 or in [-1, 1]; `fake` also a function that gives
+    n samples of such kind. size: (height, width) to which images are scaled and cropped; without
+    it they are taken as they are and must all be of one. metrics: by default those fit for the
+    data. seed: of a run's or function's samples. Raises DataError, RunError, RecipeError.
+    """
+    _offer(weights)
+    against = _real(real, size)
+    found = _fake(fake, against, size, seed)
+    return rows(metrics or default_metrics(against), against, found, n)
+
+
+def _offer(weights: Sequence[str | Path]) -> None:
+    for path in weights:
+        offer(path)
+
+
+def _real(given: Any, size: tuple[int, int] | None) -> Real:
+    run = _run(given)
+    if run is not None:
+        return open_data(run.recipe)[1].real
+    found = _set(given, size)
+    return (
+        Real(_name(given), points=found)
+        if isinstance(found, Points)
+        else reference(found, _name(given))
+    )
+
+
+def _fake(given: Any, real: Real, size: tuple[int, int] | None, seed: int) -> Fake:
+    run = _run(given)
+    if run is not None or isinstance(given, Model):
+        return fakes(load(run) if run is not None else given, seed)
+    if callable(given):
+        name = getattr(given, "__name__", type(given).__name__)
+        return function(given, name, seed, points=real.points is not None)
+    if real.points is not None:
+        return points(given, _name(given))
+    found = _set(given, size)
+    if isinstance(found, Points):
+        raise DataError("points do not compare with images", where=_name(given))
+    return samples(found, _name(given))
+
+
+def _run(given: Any) -> Run | None:
+    if isinstance(given, Run):
+        return given
+    if isinstance(given, (str, Path)) and (Path(given).expanduser() / "recipe.py").exists():
+        return open_run(given)
+    return None
+
+
+def _set(given: Any, size: tuple[int, int] | None) -> Whole | Points:
+    if not isinstance(given, (str, Path, Source)):
+        return array(given, _name(given))
+    return whole(given if isinstance(given, Source) else source(str(given)), size)
+
+
+def _name(given: Any) -> str:
+    """What a protocol calls an input: not where it lies on this machine."""
+    if isinstance(given, Source):
+        return show(given)
+    return Path(given).name or str(given) if isinstance(given, (str, Path)) else "an array"
+
+
+__all__ = ["Model", "evaluate", "load", "resume", "score", "train"]

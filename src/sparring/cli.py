@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import sys
 import textwrap
 import traceback
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -341,33 +342,121 @@ def evaluate_command(words: Sequence[str]) -> None:
     """Score a run's samples against its data; the scores are added to the run and its report."""
     parser = Parser("evaluate", evaluate_command.__doc__ or "")
     parser.add_argument("run", metavar="RUN")
-    parser.add_argument("--metrics", nargs="+", metavar="PART", help="(default: the recipe's)")
-    parser.add_argument("--n", type=_count, help="samples on each side (default: the metric's own)")
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    _add_metrics(parser, "the recipe's")
+    parser.add_argument(
+        "--best", action="store_true", help="the generator that scored best, not the last"
+    )
     args = parser.read(words)
+    metrics = _metrics(args)
+
+    from sparring.api import evaluate
+    from sparring.runs import open_run
+
+    with _progress(args.quiet):
+        rows, skipped = evaluate(args.run, metrics, args.n, weights=args.weights, best=args.best)
+    _print_scores("evaluate", args, rows, skipped, run=str(args.run))
+    best = open_run(args.run).best_score()
+    if best and not args.json and not args.best:
+        print(
+            f"best while training: {best['metric']} {best['value']:.5g} at {best['images']:,} "
+            "images (--best scores that one)"
+        )
+
+
+def score_command(words: Sequence[str]) -> None:
+    """Score images against real ones: folders, zips, npz or runs; no training is needed."""
+    parser = Parser("score", score_command.__doc__ or "")
+    parser.add_argument("real", metavar="REAL", help="a folder, zip, npz, run or named set")
+    parser.add_argument("fake", metavar="FAKE", help="the same, or an npz of points")
+    _add_metrics(parser, "those fit for the data")
+    parser.add_argument("--size", metavar="N", help="crop and scale all images, 64 or 48x36")
+    args = parser.read(words)
+    metrics = _metrics(args)
+    size = _size(args.size) if args.size else None
+
+    from sparring.api import score
+
+    with _progress(args.quiet):
+        rows, skipped = score(
+            args.real, args.fake, metrics, args.n, size=size, weights=args.weights
+        )
+    _print_scores("score", args, rows, skipped, inputs=[args.real, args.fake])
+
+
+def _add_metrics(parser: Parser, default: str) -> None:
+    parser.add_argument("--metrics", nargs="+", metavar="PART", help=f"(default: {default})")
+    parser.add_argument("--n", type=_count, help="samples on each side (default: the metric's own)")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="files of the networks that metrics use, where they cannot be fetched",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--quiet", action="store_true", help="say nothing but the scores")
+
+
+def _metrics(args: Args) -> list[Any] | None:
+    """The metrics that were asked for, once everything about them is checked."""
     _load_parts(args)
     if args.n is not None and args.n < 2:
         raise RecipeError("bad value", where="--n", why="at least two samples are needed")
-
-    from sparring.api import evaluate
     from sparring.metrics import Metric
 
-    metrics = [parse(m, Metric) for m in args.metrics] if args.metrics else None
-    rows, skipped = evaluate(args.run, metrics, args.n)
+    return [parse(m, Metric) for m in args.metrics] if args.metrics else None
+
+
+def _print_scores(
+    command: str, args: Args, rows: list[Any], skipped: list[tuple[str, str]], **inputs: Any
+) -> None:
+    """The scores as a table with their protocol, or as JSON; DataError where there are none."""
     if not rows:
         why = "; ".join(f"{m}: {reason}" for m, reason in skipped) or "no metric fits these data"
-        raise DataError("no metric could be computed", where=args.run, why=why)
+        where = inputs.get("run") or " and ".join(inputs.get("inputs", ()))
+        raise DataError("no metric could be computed", where=where, why=why)
     if args.json:
         scores = [{k: row[k] for k in ("metric", "value", "se", "protocol")} for row in rows]
         missed = [{"metric": m, "reason": reason} for m, reason in skipped]
-        _print_json("evaluate", run=str(args.run), scores=scores, skipped=missed)
+        _print_json(command, **inputs, scores=scores, skipped=missed)
         return
+    from sparring.metrics import in_words
+
+    protocols = [row["protocol"] for row in rows]
+    common = {k: v for k, v in protocols[0].items() if all(p.get(k) == v for p in protocols)}
     for row in rows:
         se = f" +- {row['se']:.3g}" if row["se"] is not None else ""
-        print(f"{row['metric']:<24}{row['value']:.5g}{se}")
-    print("protocol: " + ", ".join(f"{k} {v}" for k, v in rows[0]["protocol"].items()))
+        own = {k: v for k, v in row["protocol"].items() if k not in common}
+        notes = [in_words(own), row["detail"].get("biased", "")]
+        print(
+            f"{row['metric']:<24}{row['value']:.5g}{se}".ljust(46) + "; ".join(filter(None, notes))
+        )
+    print(textwrap.fill(f"protocol: {in_words(common)}", 100, subsequent_indent="  "))
     for metric, reason in skipped:
         print(f"{metric} skipped: {reason}")
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[None]:
+    """A bar on a terminal's standard error while features are computed."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from sparring.metrics.features import watching
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[tuple[str, int], Any] = {}
+
+        def watch(key: str, done: int, total: int) -> None:
+            if (key, total) not in tasks:
+                tasks[key, total] = bar.add_task(f"{key} features", total=total or None)
+            bar.update(tasks[key, total], completed=done)
+
+        with watching(watch):
+            yield
 
 
 def report_command(words: Sequence[str]) -> None:
@@ -471,6 +560,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "sample": sample_command,
     "morph": morph_command,
     "evaluate": evaluate_command,
+    "score": score_command,
     "report": report_command,
     "inspect": inspect_command,
     "list": list_command,

@@ -46,6 +46,7 @@ class Run:
         self.report = self.path / "report.html"
         self.log = self.path / "train.log"
         self.weights = self.path / "generator.safetensors"
+        self.best = self.path / "best.safetensors"
 
     @property
     def name(self) -> str:
@@ -106,14 +107,18 @@ class Run:
 
     def cut_tables(self, images: int) -> None:
         """Drops the rows after `images`, which a crash left beyond the checkpoint resumed from."""
-        for table in ("stats", "scores", "findings"):
-            path = self.path / f"{table}.jsonl"
+        for path in sorted(self.path.glob("*.jsonl")):
             rows = [r for r in read_lines(path) if r.get("images", 0) <= images]
             # Written anew in one move, without a last line that a crash cut off.
             replace_file(path, "".join(to_json(row) + "\n" for row in rows))
 
-    def save_generator(self, generator: Generator, spec: Spec, images: int) -> None:
-        """Writes the generator that samples are drawn from, with what is needed to rebuild it."""
+    def save_generator(
+        self, generator: Generator, spec: Spec, images: int, best: dict[str, Any] | None = None
+    ) -> None:
+        """Writes the generator that samples are drawn from, with what is needed to rebuild it.
+
+        best: the score that makes it the best so far, which is a file of its own.
+        """
         about = {
             "shape": spec.shape,
             "classes": spec.classes,
@@ -122,8 +127,17 @@ class Run:
             "sparring": __version__,
         }
         # One entry: the format keeps several in no fixed order, and equal runs give equal files.
-        metadata = {"sparring": to_json(about)}
-        replace_file(self.weights, tensors_to_bytes(generator.state_dict(), metadata))
+        metadata = {"sparring": to_json(about if best is None else {**about, "score": best})}
+        path = self.weights if best is None else self.best
+        replace_file(path, tensors_to_bytes(generator.state_dict(), metadata))
+
+    def best_score(self) -> dict[str, Any] | None:
+        """The score (images, metric, value) of the best generator; None where none is kept."""
+        if not self.best.exists():
+            return None
+        with safe_open(self.best, "pt") as f:
+            about = json.loads((f.metadata() or {})["sparring"])
+        return {"images": about["images"], **about["score"]}
 
     def saved(self) -> list[Path]:
         """The checkpoint folders, newest first."""
@@ -156,10 +170,17 @@ class Run:
             return discriminator.eval().requires_grad_(False)
         raise RunError("no checkpoint verifies", where=self.checkpoints)
 
-    def load_generator(self) -> tuple[Generator, Spec, int]:
+    def load_generator(self, best: bool = False) -> tuple[Generator, Spec, int]:
         """The generator in eval mode on the CPU, its spec, and the images it was trained on."""
-        recipe = self.recipe
-        if not self.weights.exists():
+        recipe, path = self.recipe, self.best if best else self.weights
+        if best and not path.exists():
+            raise RunError(
+                "no best generator",
+                where=self.path,
+                why="nothing was scored while it trained",
+                fix="train with --evaluate-every",
+            )
+        if not path.exists():
             raise RunError(
                 "no generator.safetensors",
                 where=self.path,
@@ -167,7 +188,7 @@ class Run:
                 fix=f"sparring resume {self.path}",
             )
         try:
-            with safe_open(self.weights, "pt") as f:
+            with safe_open(path, "pt") as f:
                 about = json.loads((f.metadata() or {})["sparring"])
                 tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
             shape, classes = tuple(about["shape"]), tuple(about["classes"])
@@ -179,7 +200,7 @@ class Run:
         except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as e:
             why = str(e).splitlines()[0] if str(e) else type(e).__name__
             fix = f"sparring resume {self.path} writes it anew from a checkpoint"
-            raise RunError("cannot load the generator", where=self.weights, why=why, fix=fix) from e
+            raise RunError("cannot load the generator", where=path, why=why, fix=fix) from e
         return generator.eval().requires_grad_(False), spec, images
 
 

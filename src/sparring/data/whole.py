@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparring.data.decode import UnreadableError, decode
+from sparring.data.decode import Form, UnreadableError, decode
 from sparring.data.files import Files, Listing, ending, load
+from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.errors import DataError
-from sparring.parts import show
 
 
 @dataclass(frozen=True)
@@ -26,39 +26,35 @@ class Whole:
         return self.names[i] if self.names else str(i)
 
 
-def whole(source: Source, size: tuple[int, int] | None = None) -> Whole:
-    """All images of a source at their own size, or scaled to cover `size` and cropped.
+def whole(source: Source, size: tuple[int, int] | None = None) -> Whole | Points:
+    """All images of a source at their own size, or scaled to cover `size` and cropped; or points.
 
-    Raises DataError when it yields points, or when its images differ in size and `size` is None.
+    Raises DataError when its images differ in size and `size` is None.
     """
-    if not isinstance(source, Files):
-        images = source.open(size)
-        if isinstance(images, Points):
-            raise DataError("points are no images", where=show(source))
-        return Whole(images)
+    if not isinstance(source, Files) or source.keep == "stream":
+        found = source.open(size)
+        return found if isinstance(found, Points) else Whole(found)
     with source.listing() as listing:
-        loaded = load(listing, size or _first(listing))
-    images = loaded.images
-    sizes = {(f.height, f.width): name for f, name in zip(loaded.facts, loaded.names)}
-    if size is None and len(sizes) > 1:
-        examples = [f"{name} is {h}x{w}" for (h, w), name in list(sizes.items())[:2]]
-        raise DataError(
-            f"images of {len(sizes)} sizes",
-            where=source.path,
-            why=", ".join(examples),
-            fix="--size HEIGHTxWIDTH to crop and scale them all to one",
-        )
-    counts = Counter(c for f in loaded.facts for c in f.conversions)
-    return Whole(images, loaded.names, tuple(sorted(counts.items())))
+        own = next((found for _, found in _sizes(listing)), None)
+        loaded = load(source, listing, size or own)
+        if size is None and len(loaded.tally.sizes) > 1:
+            other, found = next((n, s) for n, s in _sizes(listing) if s != own)
+            raise DataError(
+                f"images of {len(loaded.tally.sizes)} sizes",
+                where=source.path,
+                why=f"{other} is {found[0]}x{found[1]}, the first {own and f'{own[0]}x{own[1]}'}",
+                fix="--size HEIGHTxWIDTH to crop and scale them all to one",
+            )
+        names = tuple(printable(listing.names[i]) for i in loaded.kept)
+    return Whole(loaded.images, names, tuple(sorted(loaded.tally.conversions.items())))
 
 
-def _first(listing: Listing) -> tuple[int, int] | None:
-    """Height and width of the first image that can be read."""
+def _sizes(listing: Listing) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Name, height and width of each image that can be read."""
     for i, name in enumerate(listing.names):
         try:
             with listing.open(i) as file:
-                _, facts = decode(file, ending(name), False)
-                return facts.height, facts.width
+                _, facts = decode(file, ending(name), Form())
         except (UnreadableError, OSError):
             continue
-    return None  # `load` says what is wrong with them
+        yield printable(name), (facts.height, facts.width)

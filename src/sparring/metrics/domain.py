@@ -44,7 +44,7 @@ class DomainFid(Metric):
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
         classifier = DomainClassifier.of(real)
         assert real.train is not None  # else there is no classifier
-        n = n or self.n
+        n = fake.enough(n or self.n)
         reference = _reference(classifier, real, real.train, n)
         batches = fake.batches(n, real.train.shape)
         features = torch.cat([classifier.features(batch) for batch in batches])

@@ -113,7 +113,7 @@ class Extractor:
         """What every protocol says of the features."""
         return {
             "features": self.name,
-            "features_digest": self.digest,
+            "features_digest": self.digest or "none",
             **dict(self.more),
             "resize": self.resize,
             "features_dtype": "float32",

@@ -32,7 +32,8 @@ class FID(Comparison):
         value = frechet_distance(moments, reference)
         error = sampling_error(some, moments, reference)
         few = min(moments.n, reference.n) <= extractor.dimension
-        detail = {"biased": f"at most {extractor.dimension} images: strongly"} if few else {}
+        note = f"strongly biased at no more than {extractor.dimension} images"
+        detail = {"biased": note} if few else {}
         return [Score(self.distance("fid", extractor), value, error, seen, detail)]
 
     def distance(self, name: str, extractor: Extractor) -> str:

@@ -45,7 +45,10 @@ class KID(Comparison):
         seen = sides.protocol | {"kernel": "(x.y / d + 1)^3", "estimate": "all pairs, unbiased"}
         if self.subsets:
             values = self._subsets(sides.fake, sides.real)
-            value, detail = float(values.mean()), {"std_of_subsets": float(values.std())}
+            value, detail = (
+                float(values.mean()),
+                {"std_of_subsets": float(values.std(correction=0))},
+            )
             size = min(self.size, len(sides.fake), len(sides.real))
             seen["estimate"] = f"{self.subsets} subsets of {size}, unbiased"
         name = self.named("kid", sides.extractor)

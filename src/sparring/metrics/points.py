@@ -43,7 +43,7 @@ class ModeCoverage(Metric):
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
         points = _points(real, "mode coverage")
-        n = n or self.n
+        n = fake.enough(n or self.n)
         samples = _finite(fake.draw(n, points.shape))
         away, nearest = _nearest_modes(samples, points)
         good = away <= self.sigmas * points.sigma
@@ -92,7 +92,7 @@ class Wasserstein1D(Metric):
         if points.shape != (1,):
             why = f"these have {points.shape[0]}"
             raise DataError("the 1-D Wasserstein distance needs one dimension", why=why)
-        n = n or self.n
+        n = fake.enough(n or self.n)
         samples = _finite(fake.draw(n, points.shape)).flatten().sort().values
         line = Line(points)
         levels = line.quantile(torch.arange(1, n, dtype=torch.float64) / n)

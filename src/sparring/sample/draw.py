@@ -59,10 +59,13 @@ class Model:
         return torch.cat(list(self.batches(n, seed)))
 
 
-def load(run: str | Path | Run) -> Model:
-    """The generator (its moving average) of a run; RunError where there is none."""
+def load(run: str | Path | Run, best: bool = False) -> Model:
+    """The generator (its moving average) of a run; RunError where there is none.
+
+    best: the one that scored best while it was trained, not the last.
+    """
     found = run if isinstance(run, Run) else open_run(run)
-    return Model(*found.load_generator())
+    return Model(*found.load_generator(best))
 
 
 def to_uint8(x: Tensor) -> Tensor:

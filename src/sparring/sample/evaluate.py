@@ -27,9 +27,16 @@ def fakes(model: Model, seed: int = 0) -> Fake:
     )
 
 
+def rows(
+    metrics: Sequence[Metric], real: Real, fake: Fake, n: int | None = None
+) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Rows (metric, value, se, protocol, detail, better) and (metric, reason) of those skipped."""
+    scores, skipped = score(metrics, real, fake, n)
+    return [dataclasses.asdict(s) for s in scores], skipped
+
+
 def evaluate(
     model: Model, metrics: Sequence[Metric], real: Real, n: int | None = None, seed: int = 0
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """Rows (metric, value, se, protocol, detail) and (metric, reason) of those skipped."""
-    scores, skipped = score(metrics, real, fakes(model, seed), n)
-    return [dataclasses.asdict(s) for s in scores], skipped
+    """The rows of a model's samples against real data."""
+    return rows(metrics, real, fakes(model, seed), n)

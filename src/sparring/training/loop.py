@@ -318,17 +318,37 @@ class Loop:
         self.run.save_generator(model.generator, model.spec, images)
 
     def score(self, images: int) -> None:
-        """Scores of the averaged generator into scores.jsonl; a failing metric is only said."""
+        """Scores of the averaged generator into scores.jsonl; the best so far is kept.
+
+        A failing metric goes into skipped.jsonl and never stops the training.
+        """
         start = time.perf_counter()
-        recipe = self.setup.recipe
-        scores, skipped = evaluate(self.model(images), recipe.metrics or (), self.material.real)
+        recipe, model = self.setup.recipe, self.model(images)
+        scores, skipped = evaluate(model, recipe.metrics or (), self.material.real)
         for score in scores:
             row = {"images": images, **score, "seconds": round(time.perf_counter() - start, 2)}
             self.run.add("scores", row)
             se = f" +- {score['se']:.3g}" if score["se"] is not None else ""
             self.terminal.say(f"{score['metric']}: {score['value']:.4g}{se}")
         for metric, reason in skipped:
+            self.run.add("skipped", {"images": images, "metric": metric, "reason": reason})
             self.terminal.say(f"{metric} skipped: {reason}")
+        if scores and recipe.evaluate_every:
+            self.keep_best(model, scores[0])
+
+    def keep_best(self, model: Model, score: dict[str, Any]) -> None:
+        """Keeps the generator if its first score is better than all before."""
+        if not math.isfinite(score["value"]):
+            return
+        best = self.run.best_score()
+        sign = 1 if score["better"] == "lower" else -1
+        same = best is not None and best["metric"] == score["metric"]
+        if best is None or not same or sign * score["value"] < sign * best["value"]:
+            best = {key: score[key] for key in ("metric", "value")}
+            self.run.save_generator(model.generator, model.spec, model.images, best)
+        elif model.images >= self.setup.recipe.images:
+            what = f"{best['metric']} {best['value']:.4g} at {best['images']:,} images"
+            self.terminal.say(f"the best was {what}: kept as {self.run.best.name}")
 
 
 def _memory() -> float:

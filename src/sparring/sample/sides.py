@@ -1,0 +1,119 @@
+"""What can be compared: sets of images, arrays, functions that generate, each as real or as fake.
+
+Images are uint8 in 0..255, as NumPy arrays (N, H, W) or (N, H, W, C) or as tensors (N, C, H, W);
+or floats in [-1, 1] as tensors (N, C, H, W). Floats of another range are refused: a set in [0, 1]
+taken for one in [-1, 1] would be scored as pale.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparring.data import Images, Whole
+from sparring.data.digest import digest
+from sparring.data.paths import existing
+from sparring.errors import DataError
+from sparring.metrics import Fake, Real
+from sparring.metrics.metric import shuffled
+from sparring.randomness import seeded
+from sparring.sample.draw import to_uint8
+
+BLOCK = 64
+
+
+def reference(found: Whole, name: str) -> Real:
+    """A set as the real side, all of it."""
+    return Real(f"{name}, all {len(found.images)} images", train=found.images)
+
+
+def samples(found: Whole, name: str) -> Fake:
+    """A set as the fake side: in an order that is random but always the same."""
+    images, order = found.images, shuffled(len(found.images))
+
+    def take(n: int) -> Iterator[Tensor]:
+        for rows in order[:n].split(256):
+            yield images.uint8(rows)
+
+    def labels(n: int) -> Tensor:
+        assert images.labels is not None
+        return images.labels[order[:n]]
+
+    return Fake(
+        name,
+        take,
+        about=(("generator_digest", images.digest),),
+        count=len(images),
+        label=lambda i: found.label(int(order[i])),
+        labels=None if images.labels is None or images.vectors else labels,
+    )
+
+
+def points(values: Any, name: str) -> Fake:
+    """Points (N, d) of an array, a tensor, or the array arr_0 of an npz file."""
+    if isinstance(values, (str, Path)):
+        try:
+            with np.load(existing(str(values)), allow_pickle=False) as file:
+                values = file["arr_0"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
+            why = " ".join(str(e).split())
+            raise DataError("no points", where=name, why=why, fix="save them as arr_0") from None
+    x = torch.as_tensor(values)
+    if x.ndim != 2 or not x.is_floating_point():
+        raise DataError("no points", where=name, why=f"{x.dtype} {tuple(x.shape)} is not (N, d)")
+    return Fake(name, lambda n: iter([x[:n]]), count=len(x))
+
+
+def function(make: Callable[[int], Any], name: str, seed: int = 0, points: bool = False) -> Fake:
+    """A function that makes n samples, called for 64 at a time under seeded global randomness."""
+
+    def take(n: int) -> Iterator[Tensor]:
+        for start in range(0, n, BLOCK):
+            with seeded("score", seed, start // BLOCK), torch.no_grad():
+                made = torch.as_tensor(make(BLOCK)) if points else pixels(make(BLOCK), name)
+            if len(made) != BLOCK:
+                raise DataError(
+                    f"the function made {len(made)} samples", where=name, why=f"{BLOCK} were asked"
+                )
+            yield made[: n - start]
+
+    return Fake(name, take, about=(("seed", seed),))
+
+
+def array(values: Any, name: str) -> Whole:
+    """Arrays or tensors as a set of images; DataError when they are none, naming what is wrong."""
+    found = pixels(values, name)
+    found = found.to(memory_format=torch.channels_last)
+    return Whole(Images(found, digest=digest(found, None)))
+
+
+def pixels(values: Any, name: str) -> Tensor:
+    """uint8 (N, C, H, W) of images as the head of this file lists them. Raises DataError."""
+    x = torch.from_numpy(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else values
+    if not isinstance(x, Tensor) or x.ndim not in (3, 4):
+        what = f"an array {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+        raise DataError("no images", where=name, why=f"{what} is not (N, H, W[, C])")
+    x = x.detach().cpu()
+    if isinstance(values, np.ndarray):
+        x = x[:, None] if x.ndim == 3 else x.movedim(-1, 1)
+    elif x.ndim == 3:
+        raise DataError("no images", where=name, why="a tensor of images is (N, C, H, W)")
+    if x.dtype == torch.uint8:
+        return x
+    if not x.is_floating_point():
+        raise DataError(f"images of {x.dtype}", where=name, fix="give uint8 from 0 to 255")
+    low, high = float(x.min()), float(x.max())
+    if not (-1.0001 <= low < 0 and high <= 1.0001):
+        raise DataError(
+            f"float images from {low:.3g} to {high:.3g}",
+            where=name,
+            why="the range of floats is [-1, 1]" if high > 1 else "is it [0, 1] or [-1, 1]?",
+            fix="give uint8 from 0 to 255",
+        )
+    return to_uint8(x)
