@@ -15,6 +15,7 @@ from sparring.data.points import Mixture1D, Ring
 from sparring.data.source import Images
 from sparring.errors import DataError
 from sparring.metrics import (
+    KID,
     DomainClassifier,
     DomainFid,
     Fake,
@@ -159,7 +160,9 @@ def test_the_default_metrics(striped: Real) -> None:
     assert default_metrics(Real("a", points=line)) == (ModeCoverage(), Wasserstein1D())
     assert default_metrics(Real("b", points=ring)) == (ModeCoverage(),)
     assert default_metrics(striped) == (DomainFid(),)
-    assert default_metrics(Real("c", train=replace(striped.train, labels=None))) == ()
+    assert default_metrics(Real("c", train=replace(striped.train, labels=None))) == (KID(),)
+    colour = replace(striped.train, pixels=striped.train.uint8(slice(None)).expand(-1, 3, -1, -1))
+    assert default_metrics(Real("d", train=colour)) == (KID(),)
 
 
 def test_every_metric_is_a_part() -> None:
