@@ -11,10 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from sparring.data import Points, Source
-from sparring.nets import Discriminator, Generator, Nets, Spec
+from sparring.nets import DCGAN, MLP, Discriminator, Fast, Generator, Nets, Spec
 from sparring.recipe import Recipe
 from sparring.training.device import Device
 from sparring.training.setup import Setup, open_data
+
+# Every architecture, small.
+SMALL: dict[type[Nets], Nets] = {
+    MLP: MLP(g_widths=(16, 16), d_widths=(16, 16), latent=8, batchnorm=True),
+    DCGAN: DCGAN(width=4, latent=8),
+    Fast: Fast(g_width=8, d_width=8, latent=8),
+}
 
 
 class ToyOrigin(Source):

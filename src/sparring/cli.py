@@ -159,6 +159,11 @@ def _add_recipe(parser: Parser) -> None:
             group.add_argument(flag, nargs="*", metavar="PART", help=help + "; none empties it")
         else:
             group.add_argument(flag, metavar=_metavar(hint), help=help)
+    group.add_argument(
+        "--condition",
+        metavar="PART",
+        help="how G and D are told the class, in nets: Concat, Projection, Auxiliary or none",
+    )
     group.add_argument("--g-lr", metavar="RATE", help="G's learning rate, in its optimiser")
     group.add_argument("--d-lr", metavar="RATE", help="D's learning rate, in its optimiser")
 
@@ -196,6 +201,13 @@ def _apply(args: Args, recipe: Recipe) -> Recipe:
         given = getattr(args, field.name, None)
         if given is not None and field.name != "data":
             changes[field.name] = _value(given, field.name)
+    if args.condition is not None:
+        from sparring.nets import Condition
+
+        none = args.condition.lower() == "none"
+        condition = None if none else parse(args.condition, Condition)
+        nets = changes.get("nets", recipe.nets)
+        changes["nets"] = dataclasses.replace(nets, condition=condition)
     for side in ("g", "d"):
         rate = getattr(args, f"{side}_lr")
         if rate is not None:

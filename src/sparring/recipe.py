@@ -34,6 +34,7 @@ class Recipe:
     size: tuple[int, int] | None = line(None, "height and width of the images: 64 or 48x36")
     flip: bool | None = line(None, "mirror real images at random; None follows the data")
     held_out: int | None = line(None, "images kept from training; 0 none, None 5 % (at least 64)")
+    balance_classes: bool = line(False, "show D real images of every class equally often")
     nets: Nets = line(MLP(), "the architecture of G and D")
     game: Game = line(Noise(), "who plays against whom")
     loss: Loss = line(NonSaturating(), "the adversarial loss")

@@ -123,6 +123,8 @@ class Run:
             "shape": spec.shape,
             "classes": spec.classes,
             "vectors": spec.vectors,
+            "shares": spec.shares,
+            "rows": spec.rows,
             "images": images,
             "sparring": __version__,
         }
@@ -191,8 +193,13 @@ class Run:
             with safe_open(path, "pt") as f:
                 about = json.loads((f.metadata() or {})["sparring"])
                 tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
-            shape, classes = tuple(about["shape"]), tuple(about["classes"])
-            spec = Spec(shape, classes, about.get("vectors", False))
+            spec = Spec(
+                shape=tuple(about["shape"]),
+                classes=tuple(about["classes"]),
+                vectors=about.get("vectors", False),
+                shares=tuple(about.get("shares", ())),
+                rows=tuple(map(tuple, about.get("rows", ()))),
+            )
             players = self._build(spec)
             generator = cast(Generator, players[recipe.game.generators[0]])
             generator.load_state_dict(tensors)

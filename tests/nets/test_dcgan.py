@@ -10,11 +10,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from sparring.nets import DCGAN, Spec
+from sparring.nets.condition import Given
 from sparring.randomness import seeded
 
 
 def layers(net: nn.Module) -> list[nn.Module]:
-    return [m for m in net.modules() if not list(m.children())]
+    return [m for m in net.modules() if not list(m.children()) and not isinstance(m, Given)]
 
 
 def names(net: nn.Module) -> list[str]:

@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from sparring.nets import MLP, Spec
+from sparring.nets.condition import Given
 
 FASHION, POINTS = Spec((1, 28, 28)), Spec((1,))
 
 
 def structure(net: nn.Module) -> list[str]:
     """The leaf layers, in order."""
-    return [str(m) for m in net.modules() if not list(m.children())]
+    return [str(m) for m in net.modules() if not list(m.children()) and not isinstance(m, Given)]
 
 
 def linear(i: int, o: int) -> str:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.testing import assert_close
+from toys import SMALL
 
 from sparring.errors import RecipeError
 from sparring.nets import DCGAN, MLP, Fast, Nets, Spec
 from sparring.parts import catalogue
 from sparring.randomness import Draws, seeded
 
-SMALL: dict[type[Nets], Nets] = {
-    MLP: MLP(g_widths=(16, 16), d_widths=(16, 16), latent=8, batchnorm=True),
-    DCGAN: DCGAN(width=4, latent=8),
-    Fast: Fast(g_width=8, d_width=8, latent=8),
-}
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 48, 96), (4, 40, 20), (2, 16, 16), (1, 8, 8)]
 
 

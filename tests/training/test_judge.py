@@ -41,7 +41,7 @@ def make(nets):
 
 
 def judged(D, real, fake, tricks, c=None):
-    view = SimpleNamespace(D=D, real_seen=real, fake_seen=fake, c=c)
+    view = SimpleNamespace(D=D, real_seen=real, fake_seen=fake, c=c, fake_c=c)
     judge(view, tricks, nullcontext)
     return view
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from sparring.errors import RecipeError
+from sparring.nets.condition import Condition
 from sparring.parts import Part
 from sparring.randomness import Draws
 
@@ -17,11 +18,14 @@ class Spec:
 
     classes: the names of the labels, none where there are none. A condition is an index into them,
     int64 (n,); with `vectors` it is one number for each of them, float32 (n, K).
+    shares: how often each class is in the training data. rows: with `vectors`, some of their rows.
     """
 
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
     vectors: bool = False
+    shares: tuple[float, ...] = ()
+    rows: tuple[tuple[float, ...], ...] = ()
 
     @property
     def points(self) -> bool:
@@ -38,7 +42,7 @@ class Generator(nn.Module):
         return rng.normal(n, self.latent)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """(n, latent) -> (n, *shape)"""
+        """(n, latent) -> (n, *shape); c: conditions (n,) or (n, K), None where it reads none."""
         raise NotImplementedError
 
 
@@ -60,9 +64,17 @@ class Discriminator(nn.Module):
 class Nets(Part, kind="nets", abstract=True):
     """One architecture.
 
-    Weights are drawn from the global generator, which the caller seeds. Both methods raise
-    RecipeError for a spec they cannot serve, naming what they can.
+    `condition`: how G and D are told the class; None makes both ignore it. Weights are drawn from
+    the global generator, which the caller seeds. Both methods raise RecipeError for a spec they
+    cannot serve, naming what they can.
     """
+
+    condition: Condition | None = None
+
+    @property
+    def conditioning(self) -> Condition:
+        """The condition, or the one that tells the networks nothing."""
+        return self.condition or Condition()
 
     def generator(self, spec: Spec) -> Generator:
         raise NotImplementedError

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec, halvings
+from sparring.nets.condition import Chain, Condition
 from sparring.parts import require
 
 
@@ -29,10 +30,10 @@ class DCGAN(Nets):
         require(self.latent >= 1, "latent must be at least 1")
 
     def generator(self, spec: Spec) -> Generator:
-        return _Generator(spec, self.width, self.latent).apply(_initialise)
+        return _Generator(spec, self.width, self.latent, self.conditioning).apply(_initialise)
 
     def discriminator(self, spec: Spec) -> Discriminator:
-        return _Discriminator(spec, self.width).apply(_initialise)
+        return _Discriminator(spec, self.width, self.conditioning).apply(_initialise)
 
 
 def _initialise(module: nn.Module) -> None:
@@ -43,43 +44,47 @@ def _initialise(module: nn.Module) -> None:
 
 
 class _Generator(Generator):
-    def __init__(self, spec: Spec, width: int, latent: int) -> None:
+    def __init__(self, spec: Spec, width: int, latent: int, condition: Condition) -> None:
         super().__init__()
         k, h, w = halvings(spec, "DCGAN")
         self.latent = latent
+        self.join = condition.join(spec, latent, normed=True)
+
+        def normed(o: int) -> list[nn.Module]:
+            return [condition.norm(spec, nn.BatchNorm2d(o), o), nn.ReLU()]
+
         channels = [width << (k - 1 - i) for i in range(k)]
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent, channels[0], (h, w), bias=False),
-            nn.BatchNorm2d(channels[0]),
-            nn.ReLU(),
-        ]
+        layers = [nn.ConvTranspose2d(self.join.width, channels[0], (h, w), bias=False)]
+        layers += normed(channels[0])
         for i, o in itertools.pairwise(channels):
-            layers += [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
+            layers += [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False), *normed(o)]
         layers += [nn.ConvTranspose2d(channels[-1], spec.shape[0], 4, 2, 1), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = Chain(*layers)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.layers(z[:, :, None, None])
+        return self.layers(self.join(z, c)[:, :, None, None], c)
 
 
 class _Discriminator(Discriminator):
-    def __init__(self, spec: Spec, width: int) -> None:
+    def __init__(self, spec: Spec, width: int, condition: Condition) -> None:
         super().__init__()
         k, h, w = halvings(spec, "DCGAN")
         self.mixes = k > 1  # a single layer has no BatchNorm
-        channels = [spec.shape[0], *(width << i for i in range(k))]
+        self.see = condition.see(spec)
+        channels = [spec.shape[0] + self.see.extra, *(width << i for i in range(k))]
         self.layers = nn.ModuleList()
         for n, (i, o) in enumerate(itertools.pairwise(channels)):
             norm = [nn.BatchNorm2d(o)] if n else []
             conv = nn.Conv2d(i, o, 4, 2, 1, bias=not norm)
             self.layers.append(nn.Sequential(conv, *norm, nn.LeakyReLU(0.2)))
         self.head = nn.Conv2d(channels[-1], 1, (h, w))
+        self.verdict = condition.verdict(spec, channels[-1] * h * w)
 
     def forward(
         self, x: Tensor, c: Tensor | None = None, features: bool = False
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
-        found: dict[str, Tensor] = {}
+        x, found = self.see(x, c), {}
         for i, layer in enumerate(self.layers):
             x = found[f"layer{i}"] = layer(x)
-        logits = torch.flatten(self.head(x))
+        logits = self.verdict(torch.flatten(self.head(x)), x.flatten(1), c, found)
         return (logits, found) if features else logits

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec, halvings
+from sparring.nets.condition import Chain, Condition
 from sparring.parts import require
 
 
@@ -31,10 +32,10 @@ class Fast(Nets):
         require(self.latent >= 1, "latent must be at least 1")
 
     def generator(self, spec: Spec) -> Generator:
-        return _Generator(spec, self.g_width, self.latent)
+        return _Generator(spec, self.g_width, self.latent, self.conditioning)
 
     def discriminator(self, spec: Spec) -> Discriminator:
-        return _Discriminator(spec, self.d_width)
+        return _Discriminator(spec, self.d_width, self.conditioning)
 
 
 def _channels(width: int, levels: int) -> list[int]:
@@ -42,18 +43,19 @@ def _channels(width: int, levels: int) -> list[int]:
 
 
 class _Generator(Generator):
-    def __init__(self, spec: Spec, width: int, latent: int) -> None:
+    def __init__(self, spec: Spec, width: int, latent: int, condition: Condition) -> None:
         super().__init__()
         k, h, w = halvings(spec, "Fast")
         self.latent, self.base = latent, (width, h, w)
+        self.join = condition.join(spec, latent, normed=True)
         channels = _channels(width, k + 1)
-        self.project = nn.Linear(latent, width * h * w)
-        self.layers = nn.Sequential(
+        self.project = nn.Linear(self.join.width, width * h * w)
+        self.layers = Chain(
             *(
-                nn.Sequential(
+                Chain(
                     nn.Conv2d(i, 4 * o, 3, padding=1),
                     nn.PixelShuffle(2),
-                    nn.BatchNorm2d(o),
+                    condition.norm(spec, nn.BatchNorm2d(o), o),
                     nn.ReLU(),
                 )
                 for i, o in itertools.pairwise(channels)
@@ -63,14 +65,15 @@ class _Generator(Generator):
         )
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.layers(self.project(z).unflatten(1, self.base))
+        return self.layers(self.project(self.join(z, c)).unflatten(1, self.base), c)
 
 
 class _Discriminator(Discriminator):
-    def __init__(self, spec: Spec, width: int) -> None:
+    def __init__(self, spec: Spec, width: int, condition: Condition) -> None:
         super().__init__()
         k, h, w = halvings(spec, "Fast")
-        channels = [spec.shape[0], *_channels(width, k + 1)[::-1]]
+        self.see = condition.see(spec)
+        channels = [spec.shape[0] + self.see.extra, *_channels(width, k + 1)[::-1]]
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(i, o, 4, 2, 1) if n < k else nn.Conv2d(i, o, 3, padding=1),
@@ -79,12 +82,14 @@ class _Discriminator(Discriminator):
             for n, (i, o) in enumerate(itertools.pairwise(channels))
         )
         self.head = nn.Linear(channels[-1] * h * w, 1)
+        self.verdict = condition.verdict(spec, channels[-1] * h * w)
 
     def forward(
         self, x: Tensor, c: Tensor | None = None, features: bool = False
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
-        found: dict[str, Tensor] = {}
+        x, found = self.see(x, c), {}
         for i, layer in enumerate(self.layers):
             x = found[f"layer{i}"] = layer(x)
-        logits = self.head(x.flatten(1)).squeeze(1)
+        h = x.flatten(1)
+        logits = self.verdict(self.head(h).squeeze(1), h, c, found)
         return (logits, found) if features else logits

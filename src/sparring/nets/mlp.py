@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
+from sparring.nets.condition import Chain, Condition, conditional, some
 from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev, packed
 from sparring.nets.virtual import VirtualBatchNorm
 from sparring.parts import require
@@ -68,7 +69,8 @@ class MLP(Nets):
         latent = self.latent or (6 if spec.points else 100)
         widths = self.g_widths or ((64, 64) if spec.points else (256, 512, 1024))
         activation = self.g_activation or ("relu" if spec.points else "leaky_relu")
-        return _Generator(spec, latent, widths, self.batchnorm, self.virtual, activation)
+        batchnorm, virtual, condition = self.batchnorm, self.virtual, self.conditioning
+        return _Generator(spec, latent, widths, batchnorm, virtual, activation, condition)
 
     def discriminator(self, spec: Spec) -> Discriminator:
         widths = self.d_widths or ((64, 64) if spec.points else (1024, 512, 256))
@@ -78,10 +80,15 @@ class MLP(Nets):
             together.append(MinibatchDiscrimination(widths[-1], self.kernels))
         if self.stddev:
             together.append(MinibatchStddev(self.stddev))
-        return _Discriminator(spec, widths, dropout, self.d_activation, self.pack, together)
+        activation, pack = self.d_activation, self.pack
+        return _Discriminator(
+            spec, widths, dropout, activation, pack, together, self.conditioning
+        )
 
 
 class _Generator(Generator):
+    told: Tensor | None
+
     def __init__(
         self,
         spec: Spec,
@@ -90,25 +97,30 @@ class _Generator(Generator):
         batchnorm: bool,
         virtual: int,
         activation: Activation,
+        condition: Condition,
     ) -> None:
         super().__init__()
         self.latent, self.shape, self.virtual = latent, spec.shape, virtual
+        self.join = condition.join(spec, latent, normed=batchnorm and not virtual)
         layers: list[nn.Module] = []
-        for i, o in zip((latent, *widths), widths, strict=False):
+        for i, o in zip((self.join.width, *widths), widths, strict=False):
             layers += [nn.Linear(i, o)]
-            layers += [nn.BatchNorm1d(o)] if batchnorm else []
+            layers += [condition.norm(spec, nn.BatchNorm1d(o), o)] if batchnorm else []
             layers += [VirtualBatchNorm(o, virtual)] if virtual else []
             layers += [_activation(activation)]
         layers += [nn.Linear(widths[-1], math.prod(spec.shape))]
         layers += [] if spec.points else [nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = Chain(*layers)
         if virtual:
             self.register_buffer("references", torch.randn(virtual, latent))
+            told = some(spec, virtual) if conditional(self.join) else None
+            self.register_buffer("told", told)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        x = self.join(z, c)
         if self.virtual:
-            z = torch.cat([self.get_buffer("references").to(z), z])
-        return self.layers(z)[self.virtual :].unflatten(1, self.shape)
+            x = torch.cat([self.join(self.get_buffer("references").to(z), self.told), x])
+        return self.layers(x, c)[self.virtual :].unflatten(1, self.shape)
 
 
 class _Discriminator(Discriminator):
@@ -120,11 +132,13 @@ class _Discriminator(Discriminator):
         activation: Activation,
         pack: int,
         together: list[nn.Module],
+        condition: Condition,
     ) -> None:
         super().__init__()
         self.pack = pack
+        self.see = condition.see(spec, flat=True)
         self.mixes = pack > 1 or bool(together)
-        ins = (pack * math.prod(spec.shape), *widths)
+        ins = (pack * math.prod(spec.shape) + self.see.extra, *widths)
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(i, o), _activation(activation), nn.Dropout(dropout))
             for i, o in zip(ins, widths, strict=False)
@@ -132,12 +146,13 @@ class _Discriminator(Discriminator):
         more = sum(getattr(layer, "kernels", 1) for layer in together)
         head = nn.Linear(widths[-1] + more, 1)
         self.head = nn.Sequential(*together, head) if together else head
+        self.verdict = condition.verdict(spec, widths[-1])
 
     def forward(
         self, x: Tensor, c: Tensor | None = None, features: bool = False
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
-        x, found = packed(x, self.pack).flatten(1), {}
+        x, found = self.see(packed(x, self.pack).flatten(1), c), {}
         for i, layer in enumerate(self.layers):
             x = found[f"layer{i}"] = layer(x)
-        logits = self.head(x).squeeze(1)
+        logits = self.verdict(self.head(x).squeeze(1), x, c, found)
         return (logits, found) if features else logits

@@ -12,8 +12,8 @@ from torch import Tensor
 from sparring.data import Images
 from sparring.randomness import generator
 from sparring.report.markup import image
-from sparring.sample import Model, grid, to_uint8
-from sparring.sample.morph import slerp
+from sparring.sample import Model, grid
+from sparring.sample.morph import walk
 
 
 def embed(picture: Image.Image, budget: int, alt: str, more: str = "") -> str:
@@ -50,11 +50,7 @@ def morph(model: Model, budget: int, seed: int) -> tuple[bytes, Image.Image]:
     side = max(model.spec.shape[1:])
     tracks, columns = (12, 6) if side <= 64 else (6, 3) if side <= 128 else (3, 3)
     stops, between = 4, 8
-    z = model.noise(stops * tracks, seed).unflatten(0, (stops, tracks))
-    # All at once: a frame alone would fill a small part of the generator's batch.
-    moments = [(i, f / between) for i in range(stops) for f in range(between)]
-    way = torch.cat([slerp(z[i], z[(i + 1) % stops], t) for i, t in moments])
-    steps = to_uint8(model.make(way)).unflatten(0, (len(moments), tracks))
+    steps = walk(model, stops=stops, frames=between, tracks=tracks, seed=seed)
     frames = [grid(step, columns=columns) for step in steps]
     return _within(frames, budget), frames[0]
 

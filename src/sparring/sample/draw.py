@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from sparring.nets import Generator, Spec
+from sparring.errors import RecipeError
+from sparring.nets import Generator, Spec, conditional
+from sparring.parts import nearest
 from sparring.randomness import Draws
 from sparring.runs import Run, open_run
 
 BLOCK = 64
+Classes = Sequence[str | int] | str | int | Tensor
 
 
 class Model:
-    """A trained generator. `images`: how many real images its training had seen."""
+    """A trained generator. `images`: how many real images its training had seen.
+
+    A conditional one makes the classes it is asked for; where none are asked for, sample i is of a
+    class drawn as the training data are spread.
+    """
 
     def __init__(
         self, generator: Generator, spec: Spec, images: int = 0, device: str | torch.device = "cpu"
     ) -> None:
         self.generator, self.spec, self.images = generator.eval().to(device), spec, images
-        self.device = torch.device(device)
+        self.device, self.conditional = torch.device(device), conditional(generator)
 
     def noise(self, n: int, seed: int = 0, start: int = 0) -> Tensor:
         """(n, latent) latents of the samples start, start + 1, ...; drawn block by block.
@@ -35,28 +43,105 @@ class Model:
         ]
         return torch.cat(blocks)[start - first * BLOCK :][:n].to(self.device)
 
-    @torch.no_grad()
-    def make(self, z: Tensor) -> Tensor:
-        """The samples of the latents z (n, latent): float (n, *shape) on the CPU.
+    def conditions(
+        self, n: int, seed: int = 0, start: int = 0, classes: Classes | None = None
+    ) -> Tensor | None:
+        """Those of the samples start, start + 1, ...: int64 (n,) or float (n, K); None if it reads
+        none. `classes`, names or indices, take turns. RecipeError where there are none such."""
+        if classes is not None:
+            asked = self.asked(classes)
+            return asked[torch.arange(start, start + n) % len(asked)].to(self.device)
+        if not self.conditional:
+            return None
+        first, last = start // BLOCK, (start + n - 1) // BLOCK
+        u = [Draws(seed, "sample class", b).uniform(BLOCK) for b in range(first, last + 1)]
+        return self._law(torch.cat(u)[start - first * BLOCK :][:n]).to(self.device)
 
-        Always computed in blocks of the same size, so that a sample does not depend, in its last
+    def _law(self, u: Tensor) -> Tensor:
+        """Conditions as the training data have them, of u uniform in [0, 1)."""
+        if self.spec.vectors:
+            return torch.tensor(self.spec.rows)[(u * len(self.spec.rows)).long()]
+        k = len(self.spec.classes)
+        edges = torch.tensor(self.spec.shares or [1 / k] * k, dtype=torch.float64).cumsum(0)
+        return torch.searchsorted(edges / edges[-1], u.double(), right=True)
+
+    def every_class(self, most: int) -> list[int] | None:
+        """All classes, where it is told classes and there are no more than `most`; else None."""
+        known = self.conditional and not self.spec.vectors and len(self.spec.classes) <= most
+        return list(range(len(self.spec.classes))) if known else None
+
+    def asked(self, classes: Classes) -> Tensor:
+        """Classes by name or index as int64 (m,), "all" as each once; of a generator that takes
+        numbers float (m, K). RecipeError for what is none of them."""
+        if not self.conditional:
+            raise RecipeError(
+                "this run knows no classes",
+                why="its networks are not conditional",
+                fix="train one with --preset cgan, or --condition Projection",
+            )
+        names = self.spec.classes
+        if self.spec.vectors:
+            rows = torch.as_tensor(classes) if isinstance(classes, Tensor | list | tuple) else None
+            if rows is None or rows.shape[-1:] != (len(names),):
+                raise RecipeError(
+                    "this run takes numbers, not classes",
+                    why=f"each sample has {len(names)}: {', '.join(names)}",
+                    fix="sparring.load(run).sample(n, classes=[[...], ...]) in Python",
+                )
+            return rows.float().reshape(-1, len(names))
+        if isinstance(classes, Tensor):
+            classes = classes.flatten().tolist()
+        words = [classes] if isinstance(classes, str | int) else list(classes)
+        if words == ["all"] and "all" not in names:
+            words = list(range(len(names)))
+        return torch.tensor([self._class(word) for word in words])
+
+    def _class(self, word: str | int) -> int:
+        """The index of a class."""
+        names = [_key(name) for name in self.spec.classes]
+        if _key(str(word)) in names:  # a class called "7" beats the one with the index 7
+            return names.index(_key(str(word)))
+        if str(word).isdecimal() and int(word) < len(names):
+            return int(word)
+        raise RecipeError(
+            f"no class is called '{word}'{nearest(str(word), self.spec.classes)}",
+            why="the classes are " + ", ".join(self.spec.classes[:20]),
+            fix=f"a name, an index below {len(names)}, or all",
+        )
+
+    @torch.no_grad()
+    def make(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """The samples of latents z (n, latent) and conditions c: float (n, *shape) on the CPU.
+
+        c: int64 (n,), float (n, K), or shares of the classes float (n, classes), which lie between
+        them. Always in blocks of the same size, so that a sample does not depend, in its last
         bit, on how many others were asked for.
         """
-        made = []
-        for block in z.split(BLOCK):
-            pad = BLOCK - len(block)
-            full = torch.cat([block, block[:1].expand(pad, *block.shape[1:])]) if pad else block
-            made.append(self.generator(full)[: len(block)].float().cpu())
+        made, blocks = [], z.split(BLOCK)
+        for block, given in zip(blocks, [None] * len(blocks) if c is None else c.split(BLOCK)):
+            full = self.generator(_padded(block), None if given is None else _padded(given))
+            made.append(full[: len(block)].float().cpu())
         return torch.cat(made)
 
-    def batches(self, n: int, seed: int = 0) -> Iterator[Tensor]:
+    def batches(self, n: int, seed: int = 0, classes: Classes | None = None) -> Iterator[Tensor]:
         """n samples, in batches of at most 64."""
         for start in range(0, n, BLOCK):
-            yield self.make(self.noise(min(BLOCK, n - start), seed, start))
+            size = min(BLOCK, n - start)
+            c = self.conditions(size, seed, start, classes)
+            yield self.make(self.noise(size, seed, start), c)
 
-    def sample(self, n: int, seed: int = 0) -> Tensor:
-        """n samples: float (n, C, H, W) in [-1, 1], or points (n, d)."""
-        return torch.cat(list(self.batches(n, seed)))
+    def sample(self, n: int, seed: int = 0, classes: Classes | None = None) -> Tensor:
+        """n samples: float (n, C, H, W) in [-1, 1], or points (n, d); `classes` take turns."""
+        return torch.cat(list(self.batches(n, seed, classes)))
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).lower()
+
+
+def _padded(x: Tensor) -> Tensor:
+    """x (n, ...) as a whole block, filled up with its first row."""
+    return torch.cat([x, x[:1].expand(BLOCK - len(x), *x.shape[1:])]) if len(x) < BLOCK else x
 
 
 def load(run: str | Path | Run, best: bool = False) -> Model:

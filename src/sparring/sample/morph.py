@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from sparring.errors import RecipeError
-from sparring.sample.draw import Model, to_uint8
+from sparring.sample.draw import Classes, Model, to_uint8
 from sparring.sample.picture import grid, png
 from sparring.storage import disk_errors, replace_file
 
@@ -33,26 +34,56 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def walk(
-    model: Model, *, stops: int = 6, frames: int = 12, tracks: int = 16, seed: int = 0
+    model: Model,
+    *,
+    stops: int = 6,
+    frames: int = 12,
+    tracks: int = 16,
+    seed: int = 0,
+    classes: Classes | None = None,
 ) -> Tensor:
-    """Samples along closed walks: uint8 (stops * frames, tracks, C, H, W)."""
-    z = model.noise(stops * tracks, seed).unflatten(0, (stops, tracks))
-    path = [
-        slerp(z[i], z[(i + 1) % stops], f / frames) for i in range(stops) for f in range(frames)
-    ]
-    return to_uint8(model.make(torch.cat(path))).unflatten(0, (stops * frames, tracks))
+    """Samples along closed walks: uint8 (stops * frames, tracks, C, H, W).
+
+    Each track keeps its class. Where several classes are asked for, it keeps its latent instead and
+    walks from one of them to the next: they are the stops.
+    """
+    asked = None if classes is None else model.asked(classes)
+    if asked is not None and len(asked) > 1:
+        ends = asked if model.spec.vectors else one_hot(asked, len(model.spec.classes)).float()
+        ends = ends.to(model.device)
+        stops = len(ends)
+        z = model.noise(tracks, seed).repeat(stops * frames, 1)
+        shares = [
+            torch.lerp(ends[i], ends[(i + 1) % stops], f / frames)
+            for i in range(stops)
+            for f in range(frames)
+        ]
+        c = torch.stack(shares).repeat_interleave(tracks, 0)
+    else:
+        z = model.noise(stops * tracks, seed).unflatten(0, (stops, tracks))
+        path = [
+            slerp(z[i], z[(i + 1) % stops], f / frames) for i in range(stops) for f in range(frames)
+        ]
+        z = torch.cat(path)
+        kept = model.every_class(tracks) if classes is None else classes
+        c = model.conditions(tracks, seed, classes=kept)
+        c = None if c is None else c.repeat(len(path), *[1] * (c.dim() - 1))
+    return to_uint8(model.make(z, c)).unflatten(0, (stops * frames, tracks))
 
 
-def save_morph(model: Model, out: Path, *, seed: int = 0) -> None:
-    """Writes a morph: .gif or .webp an animation of 16 walks, .png a contact sheet of 8."""
+def save_morph(model: Model, out: Path, *, seed: int = 0, classes: Classes | None = None) -> None:
+    """Writes a morph: .gif or .webp an animation of 16 walks, .png a contact sheet of 8.
+
+    One class is kept; several are walked through, on a sheet from the first to the last.
+    """
     if model.spec.points:
         raise RecipeError("points do not morph", why="this run generates points, not images")
     buffer = io.BytesIO()
     if out.suffix.lower() == ".png":
-        steps = walk(model, stops=2, frames=10, tracks=8, seed=seed)[:11]
+        steps = walk(model, stops=2, frames=10, tracks=8, seed=seed, classes=classes)[:-9]
         buffer.write(png(grid(steps.transpose(0, 1).flatten(0, 1), columns=len(steps))))
     elif out.suffix.lower() in (".gif", ".webp"):
-        frames = [_enlarged(grid(f)) for f in walk(model, seed=seed)]
+        frames = [_enlarged(grid(f)) for f in walk(model, seed=seed, classes=classes)]
         frames[0].save(
             buffer,
             out.suffix[1:].upper(),

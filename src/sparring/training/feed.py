@@ -25,7 +25,8 @@ class Feed:
 
     A set that is in memory goes to the device as a whole; of one that is in a file only the images
     of a batch do. Images are shown in a fresh random order each epoch, none twice before all were
-    shown once.
+    shown once. With `balance`, (N,) the classes of the images, each of the K classes has epochs of
+    its own, and every K images on from a multiple of K are one of each, in random order.
     """
 
     def __init__(
@@ -35,17 +36,23 @@ class Feed:
         batch: int,
         seed: int,
         flip: bool = False,
+        balance: Tensor | None = None,
         device: torch.device | str = "cpu",
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.data, self.batch, self.seed, self.flip = data, batch, seed, flip
         self.device, self.rank, self.world = device, rank, world
+        self.members: list[Tensor] = []
         if isinstance(data, Images):
             pixels = data.pixels.to(device) if isinstance(data.pixels, Tensor) else data.pixels
             labels = None if data.labels is None else data.labels.to(device)
             self.images = replace(data, pixels=pixels, labels=labels)
         self._order = lru_cache(maxsize=2)(self._shuffle)
+        if balance is not None:
+            found = [balance.cpu() == k for k in balance.unique().tolist()]
+            self.members = [where.nonzero().squeeze(1) for where in found]
+            self._class_order = lru_cache(maxsize=2 * len(found))(self._shuffle_class)
 
     def __call__(self, turn: int) -> Batch:
         """The batch of D's step number `turn`."""
@@ -53,7 +60,8 @@ class Feed:
         if isinstance(self.data, Points):
             x = self.data.sample(n, generator(self.seed, "data", turn))
             return Batch(x[self.rank * self.batch :][: self.batch].to(self.device))
-        index = self._index(turn * n + self.rank * self.batch)
+        find = self._balanced if self.members else self._index
+        index = find(turn * n + self.rank * self.batch)
         x = self.images.float(index).to(self.device)
         if self.flip:
             draws = Draws(
@@ -77,3 +85,18 @@ class Feed:
     def _shuffle(self, epoch: int) -> Tensor:
         order = torch.randperm(len(self.images), generator=generator(self.seed, "epoch", epoch))
         return order.to(self.device)
+
+    def _balanced(self, start: int) -> Tensor:
+        """Positions start, start + 1, ... of the endless sequence in which classes take turns."""
+        k, index = len(self.members), []
+        for block in range(start // k, (start + self.batch - 1) // k + 1):
+            turns = torch.randperm(k, generator=generator(self.seed, "classes", block)).tolist()
+            for c in turns[max(start - block * k, 0) : start + self.batch - block * k]:
+                epoch, offset = divmod(block, len(self.members[c]))
+                index.append(self._class_order(c, epoch)[offset])
+        return torch.tensor(index, device=self.device)
+
+    def _shuffle_class(self, c: int, epoch: int) -> list[int]:
+        members = self.members[c]
+        words = (self.seed, "class epoch", c, epoch)
+        return members[torch.randperm(len(members), generator=generator(*words))].tolist()

@@ -72,12 +72,13 @@ def judge(
     cut = n if mixes(D) else max(1, round(share * n))
     sloped, plain = [], []
     for side in SIDES:
-        x = view.real_seen if side == "real" else view.fake_seen
+        real = side == "real"
+        x, c = (view.real_seen, view.c) if real else (view.fake_seen, view.fake_c)
         k = cut if side in wanted else 0
         if k:
-            sloped.append(Rows(side, x[:k], None if view.c is None else view.c[:k]))
+            sloped.append(Rows(side, x[:k], None if c is None else c[:k]))
         if k < n:
-            plain.append(Rows(side, x[k:], None if view.c is None else view.c[k:]))
+            plain.append(Rows(side, x[k:], None if c is None else c[k:]))
 
     answers: dict[str, list[Answer]] = {"real": [], "fake": []}
     for kind in (sloped, plain):

@@ -12,12 +12,13 @@ from torch import Tensor
 from sparring.data import Images, Points, anchored, split, take
 from sparring.errors import RecipeError
 from sparring.metrics import Real, default_metrics
-from sparring.nets import Spec
+from sparring.nets import Spec, conditional
 from sparring.parts import show
 from sparring.randomness import seed_global, seeded
 from sparring.recipe import Recipe, fill_schedules
 from sparring.training import compatibility
 from sparring.training.checkpoint import Everything
+from sparring.training.conditions import check, describe
 from sparring.training.device import Device, Precision
 from sparring.training.ema import Ema
 from sparring.training.feed import Feed
@@ -69,9 +70,8 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
         sample_every=recipe.sample_every or every,
         checkpoint_every=recipe.checkpoint_every or 2 * every,
     )
-    spec = Spec(train.shape)
-    if isinstance(train, Images):
-        spec = Spec(train.shape, train.classes, train.vectors)
+    spec = describe(train)
+    check(recipe, spec, name)
     left_out = data.left_out if isinstance(data, Images) else ()
     material = Material(train, real, spec, train.digest, left_out)
     return fill_schedules(recipe), material
@@ -90,6 +90,14 @@ class Setup:
             players = recipe.game.build(recipe.nets, material.spec)
         compatibility.check(recipe, players, recipe.batch // device.world)
         self.warnings = compatibility.warnings(recipe, players)
+        data = material.train
+        if recipe.nets.condition and not all(conditional(net) for net in players.values()):
+            raise RecipeError(
+                f"{type(recipe.nets).__name__} does not read its condition", fix="--condition none"
+            )
+        labels = data.labels if isinstance(data, Images) else None
+        if labels is not None and recipe.nets.condition is None:
+            data = replace(data, labels=None)
         self.players = {name: device.place(net).train() for name, net in players.items()}
         game = recipe.game
         self.averages = {
@@ -99,10 +107,11 @@ class Setup:
         self.d_optim = recipe.d_optim.build(self._parameters(game.discriminators))
         self.step = Step(recipe, self.players, self.g_optim, self.d_optim, device)
         self.feed = Feed(
-            material.train,
+            data,
             batch=recipe.batch // device.world,
             seed=recipe.seed,
             flip=bool(recipe.flip),
+            balance=labels if recipe.balance_classes else None,
             device=device.torch,
             rank=device.rank,
             world=device.world,

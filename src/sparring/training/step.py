@@ -109,7 +109,7 @@ class Step:
                 real = ask(view.D, view.real_seen, view.c, autocast, features)
             view.real_logits, view.real_features = real.logits, real.features
         view.fake_seen = self.see(view, view.fake)
-        fake = ask(view.D, view.fake_seen, view.c, autocast, features)
+        fake = ask(view.D, view.fake_seen, view.fake_c, autocast, features)
         view.fake_logits, view.fake_features = fake.logits, fake.features
         loss = self.recipe.loss.g(
             view.real_logits, view.fake_logits, self.calling(view, "loss").rng
@@ -118,6 +118,10 @@ class Step:
             term = trick.g_term(self.calling(view, key), self.states[view.pair][key])
             loss = loss + one_number(term, f"g_term of {type(trick).__name__}") * trick.every
         return loss
+
+    def ask(self, view: View, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """D's logits of other inputs, under conditions of their own or those of the batch."""
+        return ask(view.D, x, view.c if c is None else c, self.device.autocast).logits
 
     def d_step(
         self,
@@ -161,6 +165,7 @@ class Step:
                 real=pair.real,
                 fake=pair.fake.detach() if side == "d" else pair.fake,
                 c=pair.c,
+                fake_c=pair.c,
                 z=pair.z,
                 draw=pair.draw,
                 images=images,

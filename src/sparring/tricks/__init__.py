@@ -1,5 +1,6 @@
 """Stabilisers and regularisers: `trick.py` is the contract, the other files are by mechanism."""
 
+from sparring.tricks.auxiliary import AuxiliaryClassifier
 from sparring.tricks.consistency import Consistency, LatentConsistency
 from sparring.tricks.memory import HistoricalAveraging, LeCam, Replay, WeightClipping
 from sparring.tricks.penalties import DRAGAN, R1, R2, FeatureMatching, GradientPenalty
@@ -13,6 +14,7 @@ __all__ = [
     "DRAGAN",
     "R1",
     "R2",
+    "AuxiliaryClassifier",
     "Consistency",
     "DiffAugment",
     "FeatureMatching",

@@ -40,12 +40,12 @@ class Consistency(Trick):
     def d_term(self, view: View, state: State) -> Tensor | float:
         assert view.ask is not None
         term = torch.zeros((), device=view.images.device)
-        for weight, x, logits in (
-            (self.real, view.real_seen, view.real_logits),
-            (self.fake, view.fake_seen, view.fake_logits),
+        for weight, x, c, logits in (
+            (self.real, view.real_seen, view.c, view.real_logits),
+            (self.fake, view.fake_seen, view.fake_c, view.fake_logits),
         ):
             if weight:
-                changed = view.ask(self.augment.see(view, state, x), view.c)
+                changed = view.ask(self.augment.see(view, state, x), c)
                 term = term + weight * (logits - changed).square().mean()
         return term
 

@@ -70,7 +70,8 @@ class HistoricalAveraging(Trick):
 class Replay(Trick):
     """D also meets fakes of the past: with probability `share` a fake is swapped for a stored one.
 
-    The pool fills first, then every swap stores the new fake in the old one's place.
+    The pool fills first, then every swap stores the new fake in the old one's place. Conditions are
+    stored with their fakes, and D judges an old fake by its own.
     """
 
     paper: ClassVar[str] = (
@@ -90,7 +91,9 @@ class Replay(Trick):
         if self.size < n:
             raise RecipeError(f"{self!r}: the pool must hold at least one batch, which is {n}")
         pool = torch.zeros((self.size, *view.fake.shape[1:])).to(view.fake)
-        return {"pool": pool, "filled": torch.zeros((), dtype=torch.int64, device=pool.device)}
+        filled = torch.zeros((), dtype=torch.int64, device=pool.device)
+        labels = {} if view.c is None else {"c": view.c.new_zeros((self.size, *view.c.shape[1:]))}
+        return {"pool": pool, "filled": filled, **labels}
 
     def fakes(self, view: View, state: State, batch: Tensor) -> Tensor:
         n, pool, filled = batch.shape[0], state["pool"], state["filled"]
@@ -100,12 +103,17 @@ class Replay(Trick):
         free = (filled + torch.arange(n, device=pool.device)) % self.size
         slots = torch.where(filling, free, view.rng.permutation(self.size - self.size % n)[:n])
         chosen = view.rng.uniform(n).to(pool.device) < self.share
-        rows = (n, *[1] * (batch.dim() - 1))
-        old, new = pool[slots], batch.detach()
-        swap = (chosen & ~filling).view(rows)
-        pool[slots] = torch.where(swap | filling, new, old)
+        swap = chosen & ~filling
+
+        def through(pool: Tensor, new: Tensor) -> Tensor:
+            old, rows = pool[slots], swap.view(n, *[1] * (new.dim() - 1))
+            pool[slots] = torch.where(rows | filling, new.detach(), old)
+            return torch.where(rows, old, new)
+
+        if view.fake_c is not None:
+            view.fake_c = through(state["c"], view.fake_c)
         filled.add_(n * filling)
-        return torch.where(swap, old, batch)
+        return through(pool, batch)
 
 
 class LeCam(Trick):

@@ -10,7 +10,7 @@ from torch import Tensor
 from sparring.errors import RecipeError
 from sparring.parts import require
 from sparring.schedules import Schedule, value
-from sparring.tricks.trick import State, Trick, View, slopes
+from sparring.tricks.trick import CLASS_LOGITS, State, Trick, View, slopes
 
 
 def _square_norm(slopes: Tensor, n: int) -> Tensor:
@@ -72,6 +72,7 @@ class _Norm(Trick, abstract=True):
     """weight times the mean square of |grad D| - target, somewhere near the batch."""
 
     per_sample: ClassVar[bool] = True
+    mixes_pairs: ClassVar[bool] = True
     weight: float = 10.0
     target: float = 1.0
 
@@ -143,7 +144,7 @@ class FeatureMatching(Trick):
     layer: str = ""
 
     def g_term(self, view: View, state: State) -> Tensor | float:
-        layer = self.layer or list(view.fake_features)[-1]
+        layer = self.layer or [name for name in view.fake_features if name != CLASS_LOGITS][-1]
         if layer not in view.fake_features:
             names = ", ".join(view.fake_features)
             raise RecipeError(f"{self!r}: D has no layer '{layer}', it has {names}")

@@ -22,6 +22,7 @@ Follow = Callable[
     [Weights, Mapping[str, Tensor | None], Mapping[str, State]],
     tuple[Weights, dict[str, State]],
 ]
+CLASS_LOGITS = "class_logits"  # the layer in which D guesses the condition, where it does
 
 
 @dataclass
@@ -32,6 +33,7 @@ class View:
     as D sees them; real_logits, fake_logits: (N,) float32; real_features, fake_features: D's
     layers by name, filled for tricks with `features`; real_slopes, fake_slopes: the gradient of
     D's logits at the first k seen inputs, filled for tricks with `slopes`; c: conditions or None;
+    fake_c: those of fake, which are c unless a trick's `fakes` has swapped some;
     z: G's noise; draw: another fake for the same conditions; images: reals shown so far (int64,
     0-d, on the device: no Python `if` on it); d_loss: D's whole objective as a function of D;
     d_step: a step of D's optimiser as a function of weights, gradients and what it remembers, all
@@ -49,6 +51,7 @@ class View:
     images: Tensor
     draws: Callable[[str], Draws]
     c: Tensor | None = None
+    fake_c: Tensor | None = None
     z: Tensor | None = None
     draw: Callable[[], Tensor] | None = None
     d_loss: Callable[[nn.Module], Tensor] | None = None
@@ -85,8 +88,9 @@ class Trick(Part, kind="tricks", abstract=True):
     `g_term` reads D(real). `share` of the batch bears the slopes. Others say what does not go
     together: `per_sample`, whether a term is of each sample's own slope; `mixes_pairs`, whether a
     term joins real and fake row by row; `swaps`, whether `fakes` gives D others than G has just
-    made, and `own_fakes`, whether the trick needs those; `follows`, whether D's optimiser must have
-    a step as a function.
+    made (what those were made for goes to `fake_c`), and `own_fakes`, whether the trick needs those;
+    `follows`, whether D's optimiser must have a step as a function; `guesses`, whether D must guess
+    the condition.
 
     Terms and `see` read the state; only `fakes` and `after_step` write it, in place.
     """
@@ -99,6 +103,7 @@ class Trick(Part, kind="tricks", abstract=True):
     swaps: ClassVar[bool] = False
     own_fakes: ClassVar[bool] = False
     follows: ClassVar[bool] = False
+    guesses: ClassVar[bool] = False
 
     every: int = 1
 
@@ -117,7 +122,7 @@ class Trick(Part, kind="tricks", abstract=True):
         return images
 
     def fakes(self, view: View, state: State, batch: Tensor) -> Tensor:
-        """The fakes D is trained on, (N, ...)."""
+        """The fakes D is trained on, (N, ...); what others were made for goes to `fake_c`."""
         return batch
 
     def d_term(self, view: View, state: State) -> Tensor | float:
