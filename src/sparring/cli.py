@@ -314,6 +314,7 @@ def sample_command(words: Sequence[str]) -> None:
         metavar="OUT",
         help="grid.png, samples.npz or a folder of images (default: RUN/grid.png)",
     )
+    _add_classes(parser, "these classes in turn, by name or index, or all; --n is their total")
     args = parser.read(words)
     _load_parts(args)
     if args.n < 1:
@@ -326,8 +327,15 @@ def sample_command(words: Sequence[str]) -> None:
     model = load(run)
     default = "samples.npz" if model.spec.points else "grid.png"
     out = args.out or run.path / default
-    save_samples(model.sample(args.n, args.seed), out)
+    samples = model.sample(args.n, args.seed, args.classes)
+    labels = model.conditions(args.n, args.seed, classes=args.classes)
+    asked = args.classes is not None
+    save_samples(samples, out, labels, model.spec.classes, by_class=asked)
     print(out)
+
+
+def _add_classes(parser: Parser, help: str) -> None:
+    parser.add_argument("--classes", nargs="+", metavar="CLASS", help=help)
 
 
 def morph_command(words: Sequence[str]) -> None:
@@ -338,6 +346,7 @@ def morph_command(words: Sequence[str]) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="morph.gif, .webp or .png (default: RUN/morph.gif)"
     )
+    _add_classes(parser, "keep this class; walk from one to the next where there are several")
     args = parser.read(words)
     _load_parts(args)
 
@@ -346,7 +355,7 @@ def morph_command(words: Sequence[str]) -> None:
 
     run = open_run(args.run)
     out = args.out or run.path / "morph.gif"
-    save_morph(load(run), out, seed=args.seed)
+    save_morph(load(run), out, seed=args.seed, classes=args.classes)
     print(out)
 
 

@@ -101,7 +101,7 @@ class _Generator(Generator):
     ) -> None:
         super().__init__()
         self.latent, self.shape, self.virtual = latent, spec.shape, virtual
-        self.join = condition.join(spec, latent, normed=batchnorm and not virtual)
+        self.join = condition.join(spec, latent, normed=batchnorm)
         layers: list[nn.Module] = []
         for i, o in zip((self.join.width, *widths), widths, strict=False):
             layers += [nn.Linear(i, o)]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import torch
+
 from sparring.data import Images
 from sparring.errors import DataError, RecipeError, RunError
 from sparring.report import markup
-from sparring.report.markup import figure, image, paragraph, slider
+from sparring.report.markup import figure, image, paragraph, slider, text
 from sparring.report.material import Material, evenly
 from sparring.report.pictures import embed, embed_file, how_many, morph, reals
 from sparring.sample import grid, to_uint8
 
 # Bytes before base64 adds a third: 2.8 MB in all, so that the page stays below 5.
-FRAMES, GRID, MORPH = 1_500_000, 200_000, 500_000
+FRAMES, GRID, MORPH, CLASSES = 1_400_000, 200_000, 500_000, 300_000
 MOST_FRAMES = 24
+MOST_CLASSES = 20
 
 
 def samples(m: Material) -> str:
@@ -55,6 +58,28 @@ def beside(m: Material) -> str:
     real = embed(grid(reals(train, n, m.recipe.seed)), GRID, f"{min(n, len(train))} real images")
     caption = f"Real: {min(n, len(train))} of {len(train):,} training images, drawn at random."
     return f'<div class="grid">{figure(real, caption)}{right}</div>'
+
+
+def classes(m: Material) -> str:
+    """A row of samples for each class, the same latents in all of them; nothing without classes."""
+    model = m.model
+    known = model.every_class(len(model.spec.classes)) or []
+    shown = known[:MOST_CLASSES]
+    side = max(model.spec.shape[1:])
+    n = 12 if side <= 64 else 6
+    z = model.noise(n, m.recipe.seed)
+    rows = []
+    for k in shown:
+        made = to_uint8(model.make(z, torch.full((n,), k)))
+        name = model.spec.classes[k]
+        row = embed(grid(made, columns=n), CLASSES // len(shown), f"{n} samples of {name}")
+        rows.append(f'<tr><th scope="row">{text(name)}</th><td>{row}</td></tr>')
+    if not rows:
+        return ""
+    caption = "Asked for by class. Each column is one latent."
+    if len(known) > len(shown):
+        caption += f" {len(shown)} of {len(known)} classes are shown."
+    return figure(f'<table class="classes">{"".join(rows)}</table>', caption)
 
 
 def walk(m: Material) -> str:

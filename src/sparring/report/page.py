@@ -84,6 +84,7 @@ def _made(m: Material) -> list[Section]:
         return [
             ("samples", "Samples over time", gallery.samples),
             ("beside", "Real beside generated", gallery.beside),
+            ("classes", "By class", gallery.classes),
             ("morph", "Morph", gallery.walk),
         ]
     if shape == (1,):

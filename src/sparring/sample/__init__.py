@@ -2,6 +2,16 @@
 
 from sparring.sample.draw import Model, load, to_uint8
 from sparring.sample.morph import save_morph
-from sparring.sample.picture import grid, picture, png, save_samples
+from sparring.sample.picture import grid, in_rows, picture, png, save_samples
 
-__all__ = ["Model", "grid", "load", "picture", "png", "save_morph", "save_samples", "to_uint8"]
+__all__ = [
+    "Model",
+    "grid",
+    "in_rows",
+    "load",
+    "picture",
+    "png",
+    "save_morph",
+    "save_samples",
+    "to_uint8",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,23 @@ def grid(images: Tensor, columns: int | None = None, gap: int = 2) -> Image.Imag
     return picture(canvas)
 
 
+def in_rows(images: Tensor, labels: Tensor | None, gap: int = 2) -> Image.Image:
+    """uint8 (n, C, H, W) as a grid whose rows are of one class each, by labels int64 (n,).
+
+    Classes come in the order of their first image; rows that are not full end in white. Without
+    classes (no labels, or several numbers for each image) it is a plain grid.
+    """
+    if labels is None or labels.dim() > 1:
+        return grid(images, gap=gap)
+    groups = [images[labels == k] for k in dict.fromkeys(labels.tolist())]
+    most = max(map(len, groups))
+    columns = math.ceil(most / max(1, round(math.sqrt(most / len(groups)))))
+    rows = math.ceil(most / columns)
+    white = torch.full_like(images[:1], 255)
+    filled = [torch.cat([g, white.expand(rows * columns - len(g), -1, -1, -1)]) for g in groups]
+    return grid(torch.cat(filled), columns, gap)
+
+
 def png(image: Image.Image) -> bytes:
     """The bytes of a PNG file."""
     buffer = io.BytesIO()
@@ -46,10 +64,19 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def save_samples(samples: Tensor, out: Path, labels: Tensor | None = None) -> None:
+def save_samples(
+    samples: Tensor,
+    out: Path,
+    labels: Tensor | None = None,
+    names: tuple[str, ...] = (),
+    *,
+    by_class: bool = False,
+) -> None:
     """Writes samples as `out` asks: .png a grid, .npz arrays, anything else a folder of PNGs.
 
-    npz: `arr_0` uint8 (n, H, W, C), or float32 (n, d) for points, and `arr_1` labels if any.
+    labels: int64 (n,) or float32 (n, K); names: of the classes. With `by_class` a grid has a row
+    for each class, and a folder a folder. npz: `arr_0` uint8 (n, H, W, C), or float32 (n, d) for
+    points; `arr_1` the labels and `classes` the names, if any.
     """
     points = samples.dim() == 2
     kind = out.suffix.lower()
@@ -57,7 +84,7 @@ def save_samples(samples: Tensor, out: Path, labels: Tensor | None = None) -> No
         array = samples.numpy() if points else to_uint8(samples).permute(0, 2, 3, 1).numpy()
         arrays: Any = {"arr_0": array}
         if labels is not None:
-            arrays["arr_1"] = labels.numpy()
+            arrays |= {"arr_1": labels.cpu().numpy(), "classes": np.array(names)}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         with disk_errors("samples", out):
@@ -68,7 +95,8 @@ def save_samples(samples: Tensor, out: Path, labels: Tensor | None = None) -> No
     elif kind == ".png":
         with disk_errors("samples", out):
             out.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(out, png(grid(to_uint8(samples))))
+        rows = in_rows(to_uint8(samples), labels if by_class else None)
+        replace_file(out, png(rows))
     elif kind:
         raise RecipeError(
             f"cannot write samples to {out}",
@@ -77,6 +105,9 @@ def save_samples(samples: Tensor, out: Path, labels: Tensor | None = None) -> No
         )
     else:
         with disk_errors("samples", out):
-            out.mkdir(parents=True, exist_ok=True)
             for i, image in enumerate(to_uint8(samples)):
-                picture(image).save(out / f"{i:06d}.png")
+                inside = out
+                if by_class and labels is not None and labels.dim() == 1:
+                    inside = out / re.sub(r"[^\w .-]", "_", names[labels[i]])
+                inside.mkdir(parents=True, exist_ok=True)
+                picture(image).save(inside / f"{i:06d}.png")

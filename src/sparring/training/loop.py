@@ -18,7 +18,7 @@ from sparring.errors import DivergedError, RecipeError, SparringError
 from sparring.nets import Generator
 from sparring.recipe import Recipe, differences
 from sparring.runs import Run, create_run, locked, open_run
-from sparring.sample import Model, grid, png, to_uint8
+from sparring.sample import Model, in_rows, png, to_uint8
 from sparring.sample.evaluate import evaluate
 from sparring.storage import replace_file
 from sparring.training.checkpoint import newest_checkpoint, save_checkpoint
@@ -27,6 +27,8 @@ from sparring.training.setup import Material, Setup, choose_precision, measure, 
 from sparring.training.signals import Interrupts
 from sparring.training.stats import Stats
 from sparring.training.terminal import Terminal, clock
+
+MOST_ROWS = 16  # classes that a grid of samples has rows for
 
 Tick = Callable[[dict[str, Any]], None]
 End = Callable[[Run, Material], None]
@@ -300,7 +302,10 @@ class Loop:
         else:
             height, width = model.spec.shape[1:]
             n = 64 if max(height, width) <= 64 else 36
-            replace_file(path.with_suffix(".png"), png(grid(to_uint8(model.sample(n, seed)))))
+            classes = model.every_class(MOST_ROWS)
+            pictures = to_uint8(model.sample(n, seed, classes))
+            labels = None if classes is None else model.conditions(n, seed, classes=classes)
+            replace_file(path.with_suffix(".png"), png(in_rows(pictures, labels)))
 
     def save(self, steps: int) -> None:
         """A checkpoint, and the generator that samples are drawn from."""

@@ -119,10 +119,6 @@ class Step:
             loss = loss + one_number(term, f"g_term of {type(trick).__name__}") * trick.every
         return loss
 
-    def ask(self, view: View, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """D's logits of other inputs, under conditions of their own or those of the batch."""
-        return ask(view.D, x, view.c if c is None else c, self.device.autocast).logits
-
     def d_step(
         self,
         D: nn.Module,
