@@ -8,17 +8,18 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sparring.data import Grid, Mixture1D, Ring, Source
 from sparring.errors import RecipeError, SparringError
 from sparring.losses import NonSaturating, RelativisticPaired
-from sparring.nets import DCGAN, MLP, Fast
+from sparring.nets import DCGAN, MLP, Auxiliary, Concat, Fast, Projection
 from sparring.optim import Adam, AdamW
 from sparring.parts import nearest
 from sparring.recipe import Recipe
 from sparring.schedules import Cosine
-from sparring.tricks import R1, R2
+from sparring.tricks import R1, R2, AuxiliaryClassifier
 
 
 def mixture1d() -> Recipe:
@@ -75,7 +76,34 @@ def fast() -> Recipe:
     )
 
 
-PRESETS: dict[str, Callable[[], Recipe]] = {f.__name__: f for f in (mixture1d, gan, dcgan, fast)}
+def cgan() -> Recipe:
+    """A conditional GAN: `fast` with the class joined to G's noise and to D's input.
+
+    Paper: Mirza & Osindero 2014, arXiv:1411.1784. Command: `sparring train --preset cgan`.
+    """
+    return replace(fast(), nets=Fast(condition=Concat()))
+
+
+def acgan() -> Recipe:
+    """AC-GAN: `dcgan` whose D guesses the class, which both networks answer for.
+
+    Paper: Odena et al. 2017, arXiv:1610.09585. Command: `sparring train --preset acgan`.
+    """
+    nets = DCGAN(condition=Auxiliary())
+    return replace(dcgan(), nets=nets, tricks=(AuxiliaryClassifier(),))
+
+
+def projection() -> Recipe:
+    """`fast` with a projection in D and conditional BatchNorm in G.
+
+    Paper: Miyato & Koyama 2018, arXiv:1802.05637. Command: `sparring train --preset projection`.
+    """
+    return replace(fast(), nets=Fast(condition=Projection()))
+
+
+PRESETS: dict[str, Callable[[], Recipe]] = {
+    f.__name__: f for f in (mixture1d, gan, dcgan, fast, cgan, acgan, projection)
+}
 
 
 def preset(name: str, data: Source | None, device: str) -> tuple[str, Recipe]:

@@ -113,11 +113,14 @@ def tiny(name: str, folder) -> Recipe:
     """A preset cut to 20 steps of 8 images of 16 x 16 pixels, with small networks."""
     recipe = MORE[name] if name in MORE else PRESETS[name]()
     if name != "mixture1d":
-        pictures = Pictures.write(folder / "data.npz", (30, 16, 16, 1))
+        pictures = Pictures.write(folder / "data.npz", (30, 16, 16, 1), classes=3)
         recipe = replace(recipe, data=Npz(path=pictures.path), held_out=4)
+    nets = recipe.nets
+    if name not in MORE:
+        nets = replace(NETS[type(nets)], condition=nets.condition)
     return replace(
         recipe,
-        nets=recipe.nets if name in MORE else NETS[type(recipe.nets)],
+        nets=nets,
         precision="fp32" if recipe.precision == "auto" else recipe.precision,
         batch=8,
         images=20 * 8 * recipe.d_steps,

@@ -81,9 +81,7 @@ class MLP(Nets):
         if self.stddev:
             together.append(MinibatchStddev(self.stddev))
         activation, pack = self.d_activation, self.pack
-        return _Discriminator(
-            spec, widths, dropout, activation, pack, together, self.conditioning
-        )
+        return _Discriminator(spec, widths, dropout, activation, pack, together, self.conditioning)
 
 
 class _Generator(Generator):

@@ -88,7 +88,7 @@ class Trick(Part, kind="tricks", abstract=True):
     `g_term` reads D(real). `share` of the batch bears the slopes. Others say what does not go
     together: `per_sample`, whether a term is of each sample's own slope; `mixes_pairs`, whether a
     term joins real and fake row by row; `swaps`, whether `fakes` gives D others than G has just
-    made (what those were made for goes to `fake_c`), and `own_fakes`, whether the trick needs those;
+    made (their conditions go to `fake_c`), and `own_fakes`, whether the trick needs those;
     `follows`, whether D's optimiser must have a step as a function; `guesses`, whether D must guess
     the condition.
 
