@@ -50,7 +50,9 @@ def conditional(net: nn.Module) -> bool:
 def some(spec: Spec, n: int) -> Tensor:
     """n conditions as the data have them: classes in turn, int64 (n,), or rows, float (n, K)."""
     turn = torch.arange(n)
-    return torch.tensor(spec.rows)[turn % len(spec.rows)] if spec.vectors else turn % len(spec.classes)
+    return (
+        torch.tensor(spec.rows)[turn % len(spec.rows)] if spec.vectors else turn % len(spec.classes)
+    )
 
 
 # ------------------------------------------------------------------------------------ the modules
