@@ -193,7 +193,7 @@ def test_how_to_add_a_trick(tmp_path: Path) -> None:
     assert Run(tmp_path / "anchor-run").stats()[-1]["anchor"] != 0
 
 
-@pytest.mark.parametrize("name", ["recipe", "presets", "classes"])
+@pytest.mark.parametrize("name", ["recipe", "presets", "classes", "watching"])
 def test_a_page_with_commands(name: str, tmp_path: Path) -> None:
     follow(ROOT / "docs" / f"{name}.md", tmp_path)
 
@@ -203,7 +203,10 @@ def test_every_page_with_code_is_followed() -> None:
         page.name for page in PAGES if any(b.language in ("python", "sh") for b in blocks(page))
     }
     how_to = {f"how-to-add-a-{part}.md" for part in ("loss", "network", "trick")}
-    assert pages == {"README.md", "classes.md", "presets.md", "recipe.md", *how_to}
+    assert pages == {
+        *("README.md", "classes.md", "presets.md", "recipe.md", "watching.md"),
+        *how_to,
+    }
 
 
 def recipe_text(run: Path) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sparring.parts import Part, catalogue, parse, show
     from sparring.presets import PRESETS
     from sparring.recipe import Recipe
+    from sparring.training.watch import Watcher
     from sparring.tricks import State, Trick, View
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ _HOMES = {
     "sparring.parts": ("Part", "catalogue", "parse", "show"),
     "sparring.presets": ("PRESETS",),
     "sparring.recipe": ("Recipe",),
+    "sparring.training.watch": ("Watcher",),
     "sparring.tricks": ("State", "Trick", "View"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -21,6 +21,7 @@ from sparring.sample.sides import array, function, points, reference, samples
 from sparring.training import resume as _resume
 from sparring.training import train as _train
 from sparring.training.setup import Material, open_data
+from sparring.training.watch import Watcher
 
 Tick = Callable[[dict[str, Any]], None]
 
@@ -34,14 +35,17 @@ def train(
     minutes: float | None = None,
     parts: Sequence[Path] = (),
     on_tick: Tick | None = None,
+    watch: Sequence[Watcher] = (),
+    logger: Sequence[str] = (),
     quiet: bool = True,
 ) -> Run:
     """Trains a recipe into a new run folder and writes its report.
 
     out: the folder, by default runs/NNNN-data-name. minutes: replaces the recipe's budget by the
     number of images this machine trains in that time. parts: your own part files, of which the run
-    keeps copies. on_tick: called with each row of statistics
-    (the columns of stats.jsonl). Errors are SparringErrors: RecipeError, DataError, DiskError,
+    keeps copies. on_tick: called with each row of statistics (the columns of stats.jsonl).
+    watch: Watchers, which hear of samples and scores as well. logger: "tensorboard", "wandb".
+    Errors are SparringErrors: RecipeError, DataError, DiskError,
     DivergedError, and Stopped after a Ctrl-C, when everything is saved.
     """
     if not isinstance(recipe, Recipe):
@@ -57,6 +61,8 @@ def train(
         minutes=minutes,
         parts=parts,
         on_tick=on_tick,
+        watch=watch,
+        logger=logger,
         on_end=_write,
         quiet=quiet,
     )
@@ -70,6 +76,8 @@ def resume(
     override: bool = False,
     device: str = "auto",
     on_tick: Tick | None = None,
+    watch: Sequence[Watcher] = (),
+    logger: Sequence[str] = (),
     quiet: bool = True,
 ) -> Run:
     """Continues a run exactly where its newest intact checkpoint stands.
@@ -85,6 +93,8 @@ def resume(
         override=override,
         device=device,
         on_tick=on_tick,
+        watch=watch,
+        logger=logger,
         on_end=_write,
         quiet=quiet,
     )
@@ -201,4 +211,4 @@ def _name(given: Any) -> str:
     return Path(given).name or str(given) if isinstance(given, (str, Path)) else "an array"
 
 
-__all__ = ["Model", "evaluate", "load", "resume", "score", "train"]
+__all__ = ["Model", "Watcher", "evaluate", "load", "resume", "score", "train"]

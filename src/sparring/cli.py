@@ -108,6 +108,7 @@ def train_command(words: Sequence[str]) -> None:
         device=args.device,
         minutes=args.minutes,
         parts=own,
+        logger=args.logger,
         quiet=args.quiet,
     )
     _finish(run.path, args.quiet)
@@ -132,6 +133,7 @@ def resume_command(words: Sequence[str]) -> None:
         recipe=recipe,
         override=args.override,
         device=args.device,
+        logger=args.logger,
         quiet=args.quiet,
     )
     _finish(run.path, args.quiet)
@@ -139,6 +141,13 @@ def resume_command(words: Sequence[str]) -> None:
 
 def _add_common(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--logger",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="also log to tensorboard, wandb (default: neither)",
+    )
     parser.add_argument("--quiet", action="store_true", help="say nothing but the last line")
 
 

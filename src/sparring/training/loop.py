@@ -23,10 +23,12 @@ from sparring.sample.evaluate import evaluate
 from sparring.storage import replace_file
 from sparring.training.checkpoint import newest_checkpoint, save_checkpoint
 from sparring.training.device import Device
-from sparring.training.setup import Material, Setup, choose_precision, measure, open_data
+from sparring.training.forecast import plan
+from sparring.training.setup import Material, Setup, open_data
 from sparring.training.signals import Interrupts
 from sparring.training.stats import Stats
 from sparring.training.terminal import Terminal, clock
+from sparring.training.watch import Careful, Ticks, Watcher, loggers
 
 MOST_ROWS = 16  # classes that a grid of samples has rows for
 
@@ -49,6 +51,8 @@ def train(
     minutes: float | None = None,
     parts: Sequence[Path] = (),
     on_tick: Tick | None = None,
+    watch: Sequence[Watcher] = (),
+    logger: Sequence[str] = (),
     on_end: End | None = None,
     quiet: bool = False,
 ) -> Run:
@@ -56,29 +60,30 @@ def train(
 
     `out` defaults to runs/NNNN-data-name. `minutes` replaces the recipe's budget by the number of
     images this machine trains in that time. `parts` are the user's own files, of which the run
-    keeps copies. `on_tick` gets each row of statistics; `on_end` the run and its opened data when
-    training is done, was stopped or has diverged.
+    keeps copies. `on_tick` gets each row of statistics; `watch` and the loggers named by `logger`
+    hear of more; `on_end` gets the run and its opened data when training is done, was stopped or
+    has diverged.
     Raises RecipeError, DataError, DiskError, DivergedError, Stopped.
     """
     machine = Device(device)
     if minutes is not None and not minutes > 0:
         raise RecipeError(f"--minutes must be positive, not {minutes}")
-    recipe, material = open_data(recipe)
-    recipe, note = choose_precision(recipe, material, machine)
+    found, given = loggers(logger), recipe
+    recipe, material = open_data(given)
+    where = Path(out or "runs")
+    recipe, said = plan(given, recipe, material, machine, where, minutes=minutes, heard=not quiet)
     machine.precision = cast(Any, recipe.precision)
-    if minutes is not None:
-        recipe = _budget(recipe, material, machine, minutes)
     setup = Setup(recipe, material, machine)
     run = create_run(out, f"{type(recipe.data).__name__.lower()}-{name}")
     run.write_recipe(recipe)
     run.keep_parts(parts)
     with locked(run), Terminal(run.log, recipe.images, quiet) as terminal:
         terminal.say(_opening(run, setup, material))
-        for line in (note, *setup.warnings, *_left_out(material)):
-            if line:
-                terminal.say(line)
+        for line in (*said, *setup.warnings, *_left_out(material)):
+            terminal.say(line)
         setup.everything.state = {"seconds": 0.0}
-        Loop(run, setup, material, terminal, on_tick, on_end).go(0)
+        watchers = _watchers(on_tick, watch, found, terminal)
+        Loop(run, setup, material, terminal, watchers, on_end).go(0)
     return run
 
 
@@ -90,6 +95,8 @@ def resume(
     override: bool = False,
     device: str = "auto",
     on_tick: Tick | None = None,
+    watch: Sequence[Watcher] = (),
+    logger: Sequence[str] = (),
     on_end: End | None = None,
     quiet: bool = False,
 ) -> Run:
@@ -97,7 +104,7 @@ def resume(
 
     A `recipe` that differs from the run's is refused, with the differences, unless `override`.
     """
-    run = open_run(path)
+    run, found = open_run(path), loggers(logger)
     with locked(run):
         saved = newest_checkpoint(run)
         wanted = recipe or run.recipe
@@ -128,19 +135,17 @@ def resume(
             run.write_recipe(wanted)
             run.cut_tables(saved.state["images"])
             terminal.say(f"resuming {run.path} at {saved.state['images']:,} images")
-            Loop(run, setup, material, terminal, on_tick, on_end).go(saved.state["step"])
+            watchers = _watchers(on_tick, watch, found, terminal)
+            Loop(run, setup, material, terminal, watchers, on_end).go(saved.state["step"])
     return run
 
 
-def _budget(recipe: Recipe, material: Material, device: Device, minutes: float) -> Recipe:
-    """The recipe with as many images as this machine trains in `minutes`.
-
-    A tenth is left for samples, checkpoints and a processor that slows down when it is warm.
-    """
-    speed = 0.9 * measure(recipe, material, device, device.precision, 3.0)
-    images = max(1, round(speed * minutes * 60 / recipe.images_per_step)) * recipe.images_per_step
-    every = max(1, images // 20)
-    return replace(recipe, images=images, sample_every=every, checkpoint_every=2 * every)
+def _watchers(
+    on_tick: Tick | None, watch: Sequence[Watcher], found: Sequence[Watcher], terminal: Terminal
+) -> list[Watcher]:
+    """All that look on: the loggers carefully, so that training never hangs on one."""
+    ticks = [Ticks(on_tick)] if on_tick else []
+    return [*(Careful(logger, terminal.say) for logger in found), *watch, *ticks]
 
 
 def _refuse_fixed(old: Recipe, new: Recipe, run: Run) -> None:
@@ -188,11 +193,13 @@ class Loop:
     setup: Setup
     material: Material
     terminal: Terminal
-    on_tick: Tick | None = None
+    watchers: Sequence[Watcher] = ()
     on_end: End | None = None
 
     def go(self, first: int) -> None:
         """Steps `first` to the end of the budget, then `on_end`."""
+        for watcher in self.watchers:
+            watcher.begin(self.run, first * self.setup.recipe.images_per_step)
         try:
             # The caller's global random numbers are none of a run's business.
             with torch.random.fork_rng(devices=[]):
@@ -200,7 +207,11 @@ class Loop:
         except (Stopped, DivergedError):
             self.end()
             raise
-        self.end()
+        else:
+            self.end()
+        finally:
+            for watcher in self.watchers:
+                watcher.end(self.run)
 
     def end(self) -> None:
         """Hands the run and its data on."""
@@ -275,8 +286,8 @@ class Loop:
                 fix="lower the rates (--g-lr, --d-lr) or add a penalty (--tricks R1 R2)",
             )
         self.terminal.tick(row)
-        if self.on_tick:
-            self.on_tick(row)
+        for watcher in self.watchers:
+            watcher.tick(row)
 
     def model(self, images: int) -> Model:
         """The averaged generator as it stands."""
@@ -296,16 +307,19 @@ class Loop:
         model, seed = self.model(images), self.setup.recipe.seed
         path = self.run.samples / f"{images:09d}"
         if model.spec.points:
+            x = model.sample(2_000, seed)
             buffer = io.BytesIO()
-            np.save(buffer, model.sample(2_000, seed).numpy())
+            np.save(buffer, x.numpy())
             replace_file(path.with_suffix(".npy"), buffer.getvalue())
         else:
             height, width = model.spec.shape[1:]
             n = 64 if max(height, width) <= 64 else 36
             classes = model.every_class(MOST_ROWS)
-            pictures = to_uint8(model.sample(n, seed, classes))
+            x = model.sample(n, seed, classes)
             labels = None if classes is None else model.conditions(n, seed, classes=classes)
-            replace_file(path.with_suffix(".png"), png(in_rows(pictures, labels)))
+            replace_file(path.with_suffix(".png"), png(in_rows(to_uint8(x), labels)))
+        for watcher in self.watchers:
+            watcher.sample(images, x, path.with_suffix(".npy" if model.spec.points else ".png"))
 
     def save(self, steps: int) -> None:
         """A checkpoint, and the generator that samples are drawn from."""
@@ -333,6 +347,8 @@ class Loop:
         for score in scores:
             row = {"images": images, **score, "seconds": round(time.perf_counter() - start, 2)}
             self.run.add("scores", row)
+            for watcher in self.watchers:
+                watcher.score(row)
             se = f" +- {score['se']:.3g}" if score["se"] is not None else ""
             self.terminal.say(f"{score['metric']}: {score['value']:.4g}{se}")
         for metric, reason in skipped:

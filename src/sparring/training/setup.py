@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,7 +17,7 @@ from sparring.recipe import Recipe, fill_schedules
 from sparring.training import compatibility
 from sparring.training.checkpoint import Everything
 from sparring.training.conditions import check, describe
-from sparring.training.device import Device, Precision
+from sparring.training.device import Device
 from sparring.training.ema import Ema
 from sparring.training.feed import Feed
 from sparring.training.rehearse import rehearse
@@ -142,42 +140,3 @@ class Setup:
         for ema in self.averages.values():
             ema.update(recipe.images_per_step, images)
         return stats
-
-
-def measure(
-    recipe: Recipe, material: Material, device: Device, precision: Precision, seconds: float
-) -> float:
-    """Images per second of this recipe in a precision, on networks thrown away afterwards."""
-    before, device.precision = device.precision, precision
-    try:
-        setup = Setup(replace(recipe, precision=precision), material, device)
-        number, warm, start = 0, 3, 0.0
-        while True:
-            if number == warm:
-                _wait(device)
-                start = time.perf_counter()
-            setup.advance(number)
-            number += 1
-            if number > warm:
-                _wait(device)
-                spent = time.perf_counter() - start
-                if spent >= seconds:
-                    return (number - warm) * recipe.images_per_step / spent
-    finally:
-        device.precision = before
-
-
-def _wait(device: Device) -> None:
-    if device.kind == "cuda":
-        torch.cuda.synchronize()
-
-
-def choose_precision(recipe: Recipe, material: Material, device: Device) -> tuple[Recipe, str]:
-    """The recipe with `precision` decided, by timing where it is auto; and a line that says so."""
-    if recipe.precision != "auto":
-        return recipe, ""
-    options: tuple[Precision, ...] = ("fp32", "bf16")
-    speeds = {p: measure(recipe, material, device, p, 1.0) for p in options}
-    best = cast(Precision, max(speeds, key=lambda p: speeds[p]))
-    text = ", ".join(f"{p} {s:,.0f} img/s" for p, s in speeds.items())
-    return replace(recipe, precision=best), f"precision: {best} ({text})"

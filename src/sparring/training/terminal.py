@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,13 @@ class Terminal:
         self.console = Console(stderr=True, highlight=False)
         self.live: Progress | None = None
         self.said = 0.0
+        self.rows: deque[dict[str, Any]] = deque(maxlen=64)
 
     def __enter__(self) -> Terminal:
         if self.console.is_terminal and not self.quiet:
             columns = (
                 TextColumn("{task.completed:,}/{task.total:,} images"),
-                BarColumn(bar_width=20),
+                BarColumn(bar_width=10),
                 TextColumn("{task.fields[line]}"),
             )
             self.live = Progress(*columns, console=self.console, auto_refresh=False)
@@ -47,10 +51,13 @@ class Terminal:
 
     def tick(self, row: dict[str, Any]) -> None:
         """A row of statistics."""
-        line = describe(row, self.total)
+        self.rows.append(row)
+        line = describe(self.rows, self.total)
         now = time.monotonic()
         if self.live:
-            self.live.update(self.task, completed=row["images"], line=line)
+            wide = self.console.width >= 120 and self.console.encoding.startswith("utf")
+            shown = describe(self.rows, self.total, drawn=14 if wide else 0)
+            self.live.update(self.task, completed=row["images"], line=shown)
             self.live.refresh()
         text = f"{row['images']:,} images  {line}"
         if now - self.said > 10 or row["images"] >= self.total:
@@ -64,14 +71,39 @@ class Terminal:
             f.write(text + "\n")
 
 
-def describe(row: dict[str, Any], total: int) -> str:
-    """A row of statistics as one line."""
-    speed = row["img_per_s"]
-    left = (total - row["images"]) / speed if speed else 0
+def describe(rows: Sequence[dict[str, Any]], total: int, drawn: int = 0) -> str:
+    """The last of some rows of statistics as one line; `drawn`: how many losses are drawn in it."""
+    row = rows[-1]
+
+    def loss(name: str) -> str:
+        course = spark([r[name] for r in rows][-drawn:]) + " " if drawn else ""
+        return f"{course}{row[name]:.3f}"
+
     return (
-        f"{speed:,.0f} img/s  {clock(left)} left  "
-        f"D {row['d_loss']:.3f}  G {row['g_loss']:.3f}  "
+        f"{row['img_per_s']:,.0f} img/s  {clock(left(rows, total))} left  "
+        f"D {loss('d_loss')}  G {loss('g_loss')}  "
         f"D right on real {row['d_acc_real']:.0%}, fake {row['d_acc_fake']:.0%}"
+    )
+
+
+def left(rows: Sequence[dict[str, Any]], total: int) -> float:
+    """Seconds to the end at the pace of these rows, pauses for samples and scores included."""
+    first, last = rows[0], rows[-1]
+    images = last["images"] - first["images"]
+    pace = (last["seconds"] - first["seconds"]) / images if images else 0.0
+    if not pace:
+        pace = 1 / last["img_per_s"] if last["img_per_s"] else 0.0
+    return (total - last["images"]) * pace
+
+
+def spark(values: Sequence[float]) -> str:
+    """Numbers as a line of blocks from the least to the greatest; what is not finite is blank."""
+    marks = "▁▂▃▄▅▆▇█"
+    finite = [v for v in values if math.isfinite(v)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    scale = (len(marks) - 1) / (high - low) if high > low else 0.0
+    return "".join(
+        marks[round((v - low) * scale) if scale else 3] if math.isfinite(v) else " " for v in values
     )
 
 
