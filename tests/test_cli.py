@@ -164,6 +164,34 @@ def test_evaluate_json(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["skipped"] == []
 
 
+def test_a_control_takes_the_place_of_held_out_images(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "few")
+    few = ["--images", "64", "--batch", "8", "--held-out", "0", "--metrics", "none", "--quiet"]
+    assert main(["train", str(photos), *few, "--precision", "fp32", "--out", out]) == 0
+    asked = ["evaluate", out, "--metrics", "memorisation", "Membership(n=30)", "--n", "20"]
+    assert "none were held out. Fix: " in fails(capsys, 3, *asked)
+    rng = np.random.default_rng(1)
+    np.savez(tmp_path / "other.npz", images=rng.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8))
+    assert main([*asked, "--control", "other.npz", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["skipped"] == []
+    names = {"authenticity", "copy-test", "copied", "membership-auc"}
+    assert names <= {score["metric"] for score in found["scores"]}
+    for score in found["scores"]:
+        assert score["protocol"]["n_held_out"] == (20 if "membership" in score["metric"] else 30)
+        assert "control Npz(path=" in score["protocol"]["reference"]
+    assert "What the scores saw" in Path(out, "report.html").read_text()
+    line = fails(capsys, 3, *asked, "--control", "./otter.npz")
+    assert "nothing is there" in line
+    assert "other.npz" in line
+    assert "points are no control" in fails(capsys, 3, *asked, "--control", "ring")
+    assert "no data are called 'rnig', did you mean 'ring'?" in fails(
+        capsys, 2, *asked, "--control", "rnig"
+    )
+
+
 def test_inspect_and_list_json(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(photos), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["command"] == "inspect"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparring.data import Points, Source, Whole, source, whole
+from sparring.data import Images, Points, Source, Whole, source, whole
 from sparring.errors import DataError, RecipeError
 from sparring.metrics import Fake, Metric, Real, default_metrics, offer
 from sparring.parts import show
@@ -17,6 +17,7 @@ from sparring.runs import Run, open_run
 from sparring.sample import Model, load
 from sparring.sample.evaluate import evaluate as judge
 from sparring.sample.evaluate import fakes, rows
+from sparring.sample.judge import judging
 from sparring.sample.sides import array, function, points, reference, samples
 from sparring.training import resume as _resume
 from sparring.training import train as _train
@@ -111,19 +112,22 @@ def evaluate(
     *,
     weights: Sequence[str | Path] = (),
     best: bool = False,
+    control: Source | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Scores a run's generator against its data: rows of scores, (metric, reason) skipped.
 
     weights: files of the networks that metrics use, where the cache has none. best: the generator
-    that scored best while training in place of the last one. The rows are appended to the run's
-    scores and its report is written anew.
+    that scored best while training in place of the last one. control: images that were not trained
+    on, in the place of those held out; what they share with the training images is left out. The
+    rows are appended to the run's scores and its report is written anew.
     """
     found = run if isinstance(run, Run) else open_run(run)
     model = load(found, best=best)
     _offer(weights)
     recipe, material = open_data(found.recipe)
     start = time.perf_counter()
-    scores, skipped = judge(model, metrics or recipe.metrics or (), material.real, n)
+    real, asked = _controlled(material.real, control), judging(found.load_discriminator)
+    scores, skipped = judge(model, metrics or recipe.metrics or (), real, n, judge=asked)
     rows = [
         {"images": model.images, **s, "seconds": round(time.perf_counter() - start, 2)}
         for s in scores
@@ -143,6 +147,7 @@ def score(
     size: tuple[int, int] | None = None,
     weights: Sequence[str | Path] = (),
     seed: int = 0,
+    control: Source | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Scores of samples against real images, without training: rows, (metric, reason) skipped.
 
@@ -150,10 +155,11 @@ def score(
     (N, H, W[, C]) or a tensor (N, C, H, W), uint8 or in [-1, 1]; `fake` also a function that gives
     n samples of such kind. size: (height, width) to which images are scaled and cropped; without
     it they are taken as they are and must all be of one. metrics: by default those fit for the
-    data. seed: of a run's or function's samples. Raises DataError, RunError, RecipeError.
+    data. seed: of a run's or function's samples. control: real images that the samples were not
+    trained on, for the metrics that ask for such. Raises DataError, RunError, RecipeError.
     """
     _offer(weights)
-    against = _real(real, size)
+    against = _controlled(_real(real, size), control)
     found = _fake(fake, against, size, seed)
     return rows(metrics or default_metrics(against), against, found, n)
 
@@ -173,6 +179,16 @@ def _real(given: Any, size: tuple[int, int] | None) -> Real:
         if isinstance(found, Points)
         else reference(found, _name(given))
     )
+
+
+def _controlled(real: Real, control: Source | None) -> Real:
+    if control is None:
+        return real
+    size = real.train.shape[1:] if real.train else None
+    images, name = control.open((size[0], size[1]) if size else None), show(control)
+    if not isinstance(images, Images):
+        raise DataError("points are no control", where=name, why="only images have one")
+    return real.against(images, name)
 
 
 def _fake(given: Any, real: Real, size: tuple[int, int] | None, seed: int) -> Fake:

@@ -383,7 +383,14 @@ def evaluate_command(words: Sequence[str]) -> None:
     from sparring.runs import open_run
 
     with _progress(args.quiet):
-        rows, skipped = evaluate(args.run, metrics, args.n, weights=args.weights, best=args.best)
+        rows, skipped = evaluate(
+            args.run,
+            metrics,
+            args.n,
+            weights=args.weights,
+            best=args.best,
+            control=_control(args),
+        )
     _print_scores("evaluate", args, rows, skipped, run=str(args.run))
     best = open_run(args.run).best_score()
     if best and not args.json and not args.best:
@@ -408,7 +415,13 @@ def score_command(words: Sequence[str]) -> None:
 
     with _progress(args.quiet):
         rows, skipped = score(
-            args.real, args.fake, metrics, args.n, size=size, weights=args.weights
+            args.real,
+            args.fake,
+            metrics,
+            args.n,
+            size=size,
+            weights=args.weights,
+            control=_control(args),
         )
     _print_scores("score", args, rows, skipped, inputs=[args.real, args.fake])
 
@@ -416,6 +429,9 @@ def score_command(words: Sequence[str]) -> None:
 def _add_metrics(parser: Parser, default: str) -> None:
     parser.add_argument("--metrics", nargs="+", metavar="PART", help=f"(default: {default})")
     parser.add_argument("--n", type=_count, help="samples on each side (default: the metric's own)")
+    parser.add_argument(
+        "--control", metavar="DATA", help="images not trained on (default: those held out)"
+    )
     parser.add_argument(
         "--weights",
         nargs="+",
@@ -435,6 +451,15 @@ def _metrics(args: Args) -> list[Any] | None:
     from sparring.metrics import Metric
 
     return [parse(m, Metric) for m in args.metrics] if args.metrics else None
+
+
+def _control(args: Args) -> Any:
+    """The source that stands in for the images held out, if one is given."""
+    if args.control is None:
+        return None
+    from sparring.data import source
+
+    return source(args.control)
 
 
 def _print_scores(

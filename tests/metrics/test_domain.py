@@ -129,7 +129,13 @@ def test_fewer_samples_than_features_still_have_a_distance(
 
 def test_the_balance_of_classes_by_hand() -> None:
     counts, real = torch.tensor([50, 30, 20, 0, 0]), torch.tensor([25, 25, 25, 25, 0])
-    coverage, tv = _balance(counts, real, tuple("abcde"), 0.1, {})
+    coverage, tv, entropy = _balance(counts, real, tuple("abcde"), 0.1, {})
+    assert coverage.detail["missed"] == ["d"]
+    by_hand = [-c * math.log(c) for c in (0.5, 0.3, 0.2)]
+    assert entropy.value == pytest.approx(sum(by_hand))
+    squares = sum(c * math.log(c) ** 2 for c in (0.5, 0.3, 0.2))
+    assert entropy.se == pytest.approx(math.sqrt((squares - sum(by_hand) ** 2) / 100))
+    assert entropy.detail["real"]["value"] == pytest.approx(math.log(4))
     assert coverage.value == 3
     assert coverage.detail["classes"] == 4
     assert tv.value == pytest.approx(0.5 * (0.25 + 0.05 + 0.05 + 0.25))

@@ -12,6 +12,7 @@ from sparring.data.sets import CIFAR10, MNIST, CelebA, Digits, FashionMNIST
 from sparring.data.shards import Shards
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import split, take
+from sparring.data.stacked import StackedMnist
 from sparring.data.whole import Whole, whole
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Rows",
     "Shards",
     "Source",
+    "StackedMnist",
     "Whole",
     "Zip",
     "anchored",

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from sparring.data.stacked import is_stacked
 from sparring.errors import DataError
+from sparring.metrics.birthday import Birthday
 from sparring.metrics.classifier import DomainClassifier
+from sparring.metrics.clusters import ClusterCoverage
 from sparring.metrics.domain import DomainFid
 from sparring.metrics.features import DomainFeatures, Extractor, Features, Pixels
 from sparring.metrics.fid import FID, ClassFID, FIDInfinity
@@ -14,10 +17,13 @@ from sparring.metrics.frechet import Gaussian, frechet_distance
 from sparring.metrics.inception import Inception
 from sparring.metrics.kernel import KID
 from sparring.metrics.manifold import PRDC, DensityCoverage, PrecisionRecall
-from sparring.metrics.metric import Fake, Metric, Real, Score, in_words
+from sparring.metrics.membership import Membership
+from sparring.metrics.memorisation import Memorisation
+from sparring.metrics.metric import Fake, Judge, Metric, Real, Score, in_words
 from sparring.metrics.optimal import Optimum, bandwidth, discriminator_error, kde, optimum
 from sparring.metrics.points import ModeCoverage, Wasserstein1D
 from sparring.metrics.resize import AntialiasedBilinear, Bilinear, PILBicubic, Resize, TFBilinear
+from sparring.metrics.stacked import StackedModes
 from sparring.metrics.weights import load_weights, offer
 
 _log = logging.getLogger("sparring")
@@ -33,6 +39,8 @@ def default_metrics(real: Real) -> tuple[Metric, ...]:
         line = (Wasserstein1D(),) if real.points.shape == (1,) else ()
         return (ModeCoverage(), *line)
     train = real.train
+    if train is not None and is_stacked(train):
+        return (StackedModes(),)
     classes = train is not None and train.labels is not None and not train.vectors
     return (DomainFid(),) if classes and real.shape[0] == 1 else (KID(),)
 
@@ -65,7 +73,9 @@ __all__ = [
     "PRDC",
     "AntialiasedBilinear",
     "Bilinear",
+    "Birthday",
     "ClassFID",
+    "ClusterCoverage",
     "DensityCoverage",
     "DomainClassifier",
     "DomainFeatures",
@@ -76,6 +86,9 @@ __all__ = [
     "Features",
     "Gaussian",
     "Inception",
+    "Judge",
+    "Membership",
+    "Memorisation",
     "Metric",
     "ModeCoverage",
     "Optimum",
@@ -85,6 +98,7 @@ __all__ = [
     "Real",
     "Resize",
     "Score",
+    "StackedModes",
     "TFBilinear",
     "Wasserstein1D",
     "bandwidth",

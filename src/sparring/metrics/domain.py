@@ -21,15 +21,17 @@ class DomainFid(Metric):
 
     For labelled images of any size and channels; others raise DataError. The classifier is trained
     once per data set. `n` samples are compared with `n` images of the training split (all of it
-    where it is smaller), both uint8. Three scores:
+    where it is smaller), both uint8. Four scores:
 
     domain-fid: the squared Frechet distance of the 128 penultimate features, >= 0, biased upwards
     in proportion to 1/n as every FID is: compare at one n only. Its error is that of the samples,
     the reference taken as given; its detail holds `floors`, the distance of other real images.
     class-coverage: how many classes of the data have at least `share` of their due share of the
     samples. class-tv: total variation between the samples' classes and the data's, in [0, 1].
-    Both count classes by the classifier on both sides, so that its errors cancel.
-    Their detail is the histogram: names, counts, shares, data_shares.
+    class-entropy: that of the samples' classes in nats; log of the number of classes where all are
+    as frequent. All count classes by the classifier on both sides, so that its errors cancel.
+    Their detail: the histogram (names, counts, shares, data_shares), the classes `missed`, and the
+    data's own entropy.
     """
 
     paper = "Heusel et al. 2017, arXiv:1706.08500"
@@ -128,7 +130,7 @@ def _distance(features: Tensor, reference: _Reference, seen: dict[str, object]) 
 def _balance(
     counts: Tensor, real_counts: Tensor, names: tuple[str, ...], share: float, seen: dict
 ) -> list[Score]:
-    """class-coverage and class-tv of the classes' counts, int64 (K,), of samples and data."""
+    """class-coverage, class-tv and class-entropy of counts int64 (K,) of samples and data."""
     n, n_real = int(counts.sum()), int(real_counts.sum())
     q, p = counts.double() / n, real_counts.double() / n_real
     covered = (counts > 0) & (q >= share * p) & (p > 0)
@@ -148,7 +150,12 @@ def _balance(
             float(covered.sum()),
             None,
             seen,
-            {**histogram, "classes": int((p > 0).sum()), "least_share_of_due": share},
+            {
+                **histogram,
+                "classes": int((p > 0).sum()),
+                "least_share_of_due": share,
+                "missed": [name for name, c, due in zip(names, covered, p > 0) if due and not c],
+            },
             "higher",
         ),
         Score(
@@ -158,4 +165,21 @@ def _balance(
             seen,
             {**histogram, "perfect": float(perfect)},
         ),
+        _entropy(q, p, n, seen),
     ]
+
+
+def _entropy(q: Tensor, p: Tensor, n: int, seen: dict) -> Score:
+    """class-entropy of shares q of n samples; its detail has that of the data's shares p."""
+    surprise = torch.where(q > 0, -q.log(), 0.0)
+    value = (q * surprise).sum()
+    # The delta method, as for every functional of shares.
+    variance = ((q * surprise.square()).sum() - value.square()) / n
+    return Score(
+        "class-entropy",
+        float(value),
+        float(variance.clamp_min(0).sqrt()),
+        seen,
+        {"real": {"value": float(torch.special.entr(p).sum())}},
+        "higher",
+    )

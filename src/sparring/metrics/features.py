@@ -140,6 +140,11 @@ def blocks(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
         yield torch.cat(held)
 
 
+def named(score: str, extractor: Extractor, usual: str = "pixels") -> str:
+    """A score's name, with features that are not the usual ones in brackets."""
+    return score if extractor.key == usual else f"{score}[{extractor.key}]"
+
+
 # -------------------------------------------------------------------- features of the two sides
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -38,6 +39,28 @@ class Real:
             raise DataError("no data to compare with", where=self.name)
         return data.shape
 
+    def against(self, images: Images, name: str) -> Real:
+        """The same reference with other images in the place of those held out: a control.
+
+        Images that are also in the training split are left out of it, and so are its labels where
+        its classes are others. Raises DataError for another shape, or when none is left.
+        """
+        if self.train is None:
+            raise DataError("only images have a control", where=self.name)
+        if images.shape != self.train.shape:
+            given, wanted = ("x".join(map(str, s)) for s in (images.shape, self.train.shape))
+            raise DataError(
+                "the control does not compare", where=name, why=f"it is {given}, the data {wanted}"
+            )
+        known = set(_contents(self.train))
+        fresh = [i for i, content in enumerate(_contents(images)) if content not in known]
+        if not fresh:
+            raise DataError("nothing is left of the control", where=name, why="it was trained on")
+        kept = take(images, torch.tensor(fresh))
+        if images.classes != self.train.classes:
+            kept = replace(kept, labels=None, classes=())
+        return replace(self, name=f"{self.name}, control {name}", held_out=kept)
+
     def some(self, n: int) -> Images:
         """n images of the training split, at random but always the same; all where it is smaller.
 
@@ -51,9 +74,20 @@ class Real:
         return take(self.train, shuffled(len(self.train))[:n])
 
 
+def _contents(images: Images) -> Iterator[bytes]:
+    """The pixels of each image, as a fingerprint."""
+    for index in torch.arange(len(images)).split(1024):
+        for row in images.uint8(index).cpu().contiguous().numpy():
+            yield blake2b(row.tobytes(), digest_size=16).digest()
+
+
 def shuffled(n: int) -> Tensor:
     """int64 (n,): the order in which n images are taken for a reference."""
     return torch.randperm(n, generator=generator("domain-fid reference", n))
+
+
+# Asks D: its logits (B,), or (B, 1, h, w), of images uint8 (B, C, H, W) with their labels, if any.
+Judge = Callable[[Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -63,7 +97,8 @@ class Fake:
     The first n samples are the same whatever n is. name: what the protocol calls them, such as
     "EMA generator at 120000 images, seed 0"; about: facts for it as (name, value), such as the
     seed; count: how many there are, None for as many as one asks for; label(i): what the i-th is
-    called; labels(n): int64 (n,), the classes of the first n as indices into those of the data.
+    called; labels(n): int64 (n,), the classes of the first n as indices into those of the data;
+    judge: asks the discriminator that the generator was trained against, where that is at hand.
     """
 
     name: str
@@ -72,6 +107,7 @@ class Fake:
     count: int | None = None
     label: Callable[[int], str] = str
     labels: Callable[[int], Tensor] | None = None
+    judge: Judge | None = None
 
     def enough(self, n: int) -> int:
         """n, or all there are where these are fewer."""

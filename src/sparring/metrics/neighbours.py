@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sparring.errors import DataError
 from sparring.randomness import generator
 
 _BLOCK = 4_000_000  # distances held at a time: 32 MB
@@ -18,11 +19,14 @@ def nearest(x: Tensor, y: Tensor | None = None, k: int = 1) -> tuple[Tensor, Ten
     Euclidean, ascending; float64 and int64. y None takes x itself, where no row is its own
     neighbour. Fewer than k columns where there are fewer rows to choose from. Ranked by one matrix
     product; the distances are then taken from differences, so that equal rows are at exactly 0.
+    Raises DataError where there is no row to choose.
     """
     own = y is None
     x = x.double()
     y = x if y is None else y.double()
     k = min(k, len(y) - own)
+    if k < 1:
+        raise DataError("no neighbours", why="there are too few images")
     middle = y.mean(dim=0)
     centred, squares = y - middle, (y - middle).square().sum(1)
     distances, indices = [], []
@@ -38,6 +42,26 @@ def nearest(x: Tensor, y: Tensor | None = None, k: int = 1) -> tuple[Tensor, Ten
         distances.append(away)
         indices.append(index.gather(1, order))
     return torch.cat(distances), torch.cat(indices)
+
+
+def within(x: Tensor, radius: float) -> Tensor:
+    """int64 (n,): how many other rows of x (n, d) lie within `radius` >= 0 of each row.
+
+    Rows nearer than a hundred-thousandth of the spread of all count as equal, so that rounding
+    hides no duplicate.
+    """
+    x = x.double() - x.double().mean(dim=0)
+    squares = x.square().sum(1)
+    limit = radius**2 + 1e-10 * float(squares.mean())
+    counts = [
+        (
+            squares[start : start + rows, None] + squares - 2 * x[start : start + rows] @ x.T
+            <= limit
+        ).sum(1)
+        for rows in [max(1, _BLOCK // len(x))]
+        for start in range(0, len(x), rows)
+    ]
+    return torch.cat(counts) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +96,8 @@ class Clusters:
 
     def assign(self, x: Tensor) -> Tensor:
         """int64 (n,): the nearest centre of each row."""
-        return nearest(x, self.centres)[1][:, 0]
+        half = self.centres.square().sum(1) / 2
+        return (half - x.double() @ self.centres.T).argmin(dim=1)
 
 
 def _seeds(x: Tensor, k: int) -> Tensor:

@@ -51,7 +51,7 @@ class ModeCoverage(Metric):
         counts = nearest.bincount(minlength=k)
         good_counts = nearest[good].bincount(minlength=k)
         share = good.double().mean().item()
-        kl, kl_error = _kl_to_uniform(counts)
+        kl, kl_error = kl_divergence(counts)
         seen = protocol(real, fake, n_fake=n, sigmas=self.sigmas, dtype="float64")
         histogram = {"modes": points.modes.tolist(), "counts": counts.tolist()}
         covered = {**histogram, "high_quality_counts": good_counts.tolist(), "of": k}
@@ -214,15 +214,31 @@ def _nearest_modes(samples: Tensor, points: Points) -> tuple[Tensor, Tensor]:
     return nearest.values, nearest.indices
 
 
-def _kl_to_uniform(counts: Tensor) -> tuple[float, float]:
-    """KL(q | uniform) of the shares q of counts (K,), in nats, and its standard error.
+def expected_divergence(n: int, k: int) -> float:
+    """The mean of KL(q | uniform), in nats, of the shares q of n samples of k equal chances: exact.
 
-    The error is the delta method's, less its bias of (K - 1) / 2n^2, and never below the same
-    number: the variance of the chi-square that is left at q uniform, where the first order is 0.
+    For large n it is (k - 1) / 2n. Each count is binomial, and the mean of a sum is the sum of
+    the means.
+    """
+    x = torch.arange(1, n + 1, dtype=torch.float64)
+    whole = torch.tensor(float(n), dtype=torch.float64)
+    ways = torch.lgamma(whole + 1) - torch.lgamma(x + 1) - torch.lgamma(whole - x + 1)
+    other = (n - x) * math.log1p(-1 / k) if k > 1 else torch.where(x < n, -torch.inf, 0.0)
+    chances = torch.exp(ways - x * math.log(k) + other)
+    return float(k * (chances * (x / n) * (x * k / n).log()).sum())
+
+
+def kl_divergence(counts: Tensor, p: Tensor | None = None) -> tuple[float, float]:
+    """KL(q | p) of the shares q of counts (K,), in nats, and its standard error.
+
+    p: float64 (K,), > 0 wherever there are counts; None is uniform. The error is the delta
+    method's, less its bias of (K - 1) / 2n^2, and never below the same number: the variance of the
+    chi-square that is left at q = p, where the first order is 0.
     """
     n, k = int(counts.sum()), len(counts)
     q = counts.double() / n
-    ratio = torch.where(q > 0, q * k, 1.0).log()
+    p = torch.full_like(q, 1 / k) if p is None else p
+    ratio = torch.where(q > 0, q / p, 1.0).log()
     kl = (q * ratio).sum()
     first = float((q * ratio.square()).sum() - kl.square()) / n
     second = (k - 1) / (2 * n**2)

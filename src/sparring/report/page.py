@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sparring.data import Images, Points
 from sparring.errors import DataError, RunError
-from sparring.report import gallery, overview, progress, toys
+from sparring.report import evidence, gallery, overview, progress, toys
 from sparring.report.markup import paragraph, text
 from sparring.report.material import Material
 from sparring.runs import Run
@@ -64,6 +64,7 @@ def sections(m: Material) -> list[Section]:
         ("findings", "Findings", overview.findings),
         *_made(m),
         ("scores", "Scores", progress.scores),
+        ("evidence", "What the scores saw", evidence.evidence),
         ("curves", "Curves", progress.curves),
         ("recipe", "Recipe", overview.recipe),
         ("versions", "Versions", overview.versions),

@@ -129,6 +129,11 @@ def reference(detail: Row) -> str:
             said.append(words.format(detail[key]))
     if isinstance(detail.get("perfect"), float):
         said.append(f"{detail['perfect']:.3g} for a perfect sampler")
+    if isinstance(detail.get("held_out"), float):
+        said.append(f"{detail['held_out']:.3g} for the images held out")
+    real = detail.get("real")
+    if isinstance(real, dict) and isinstance(real.get("value"), float):
+        said.append(f"{real['value']:.5g} for real images")
     floors = detail.get("floors")
     for name, floor in floors.items() if isinstance(floors, dict) else ():
         which = name.replace("_", " ").replace("training", "other training")

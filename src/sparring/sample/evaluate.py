@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from sparring.metrics import Fake, Metric, Real
+from sparring.metrics import Fake, Judge, Metric, Real
 from sparring.metrics import evaluate as score
 from sparring.sample.draw import Model, to_uint8
 
 
-def fakes(model: Model, seed: int = 0) -> Fake:
-    """The model's samples as a metric takes them."""
+def fakes(model: Model, seed: int = 0, judge: Judge | None = None) -> Fake:
+    """The model's samples as a metric takes them, and the discriminator they were made against."""
 
     def take(n: int) -> Iterator[Tensor]:
         for batch in model.batches(n, seed):
@@ -24,6 +24,7 @@ def fakes(model: Model, seed: int = 0) -> Fake:
         name=f"EMA generator at {model.images} images, seed {seed}",
         take=take,
         about=(("weights", "EMA"), ("images", model.images), ("seed", seed)),
+        judge=judge,
     )
 
 
@@ -36,7 +37,12 @@ def rows(
 
 
 def evaluate(
-    model: Model, metrics: Sequence[Metric], real: Real, n: int | None = None, seed: int = 0
+    model: Model,
+    metrics: Sequence[Metric],
+    real: Real,
+    n: int | None = None,
+    seed: int = 0,
+    judge: Judge | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """The rows of a model's samples against real data."""
-    return rows(metrics, real, fakes(model, seed), n)
+    return rows(metrics, real, fakes(model, seed, judge), n)

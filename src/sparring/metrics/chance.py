@@ -1,0 +1,59 @@
+"""What chance alone explains: ranks, areas under curves, and permutation tests. All float64.
+
+Two groups that do not differ may trade members. A statistic that is a sum over the members of one
+group is compared with the same sum over random groups of its size; the p-value counts itself among
+them (Phipson and Smyth 2010, arXiv:1603.05766), so it is never 0 and holds its level exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sparring.randomness import generator
+
+DRAWS = 999  # the smallest p-value is 1/1000
+
+
+def random_sums(values: Tensor, m: int, *words: object, draws: int = 0) -> Tensor:
+    """float64 (draws,): sums of m of the values (N,), drawn anew each time without replacement.
+
+    words: they name the draw (see `randomness`); draws: how many sums, 0 for DRAWS.
+    """
+    values, rng = values.double(), generator(*words)
+    few = min(m, len(values) - m)
+    sums = torch.stack(
+        [
+            values[torch.randperm(len(values), generator=rng)[:few]].sum()
+            for _ in range(draws or DRAWS)
+        ]
+    )
+    return sums if few == m else values.sum() - sums
+
+
+def p_value(observed: float, drawn: Tensor) -> float:
+    """The share, in (0, 1], of what was drawn that is at least as large, `observed` included."""
+    # Sums of the same numbers in another order differ in their last digits.
+    slack = 1e-9 * max(1.0, abs(observed))
+    return (1 + int((drawn >= observed - slack).sum())) / (1 + len(drawn))
+
+
+def ranks(values: Tensor) -> Tensor:
+    """Ranks float64 (n,) from 1 of values (n,), smallest first; equal ones share their mean."""
+    _, place, counts = values.double().unique(return_inverse=True, return_counts=True)
+    last = counts.cumsum(0).double()
+    return (last - (counts - 1) / 2)[place]
+
+
+def auc(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """P(x > y) + P(x = y) / 2 for draws from the values x (m,) and y (n,), and its standard error.
+
+    The area under the ROC curve of a rule that calls large values x. The error is that of DeLong
+    et al. 1988, never below that of one pair in the larger group; m, n >= 1.
+    """
+    m, n = len(x), len(y)
+    together = ranks(torch.cat([x.double(), y.double()]))
+    above = (together[:m] - ranks(x)) / n  # for each x the share of the y below it
+    below = 1 - (together[m:] - ranks(y)) / m
+    variance = sum(float(v.var()) / len(v) for v in (above, below) if len(v) > 1)
+    return float(above.mean()), max(variance**0.5, 0.5 / max(m, n))
