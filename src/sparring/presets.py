@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from sparring.data import Grid, Mixture1D, Ring, Source
+from sparring.data import Mixture1D, Source
 from sparring.errors import RecipeError, SparringError
 from sparring.losses import NonSaturating, RelativisticPaired
 from sparring.nets import DCGAN, MLP, Auxiliary, Concat, Fast, Projection
@@ -112,7 +112,7 @@ def preset(name: str, data: Source | None, device: str) -> tuple[str, Recipe]:
     auto: `mixture1d` for points, `fast` for images on a CPU, `dcgan` on a GPU.
     """
     if name == "auto":
-        points = isinstance(data, (Mixture1D, Ring, Grid))
+        points = data is not None and type(data).points
         name = "mixture1d" if points else "fast" if device == "cpu" else "dcgan"
     if name in PRESETS:
         return name, PRESETS[name]()

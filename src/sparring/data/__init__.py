@@ -6,7 +6,7 @@ from sparring.data.fashion import Fashion
 from sparring.data.find import anchored, source
 from sparring.data.folder import Folder
 from sparring.data.inspect import inspect, table
-from sparring.data.points import Grid, Mixture1D, Ring
+from sparring.data.points import Grid, Mixture1D, Moons, Ring, SwissRoll
 from sparring.data.rows import Rows
 from sparring.data.sets import CIFAR10, MNIST, CelebA, Digits, FashionMNIST
 from sparring.data.shards import Shards
@@ -26,6 +26,7 @@ __all__ = [
     "Grid",
     "Images",
     "Mixture1D",
+    "Moons",
     "Npz",
     "Points",
     "Ring",
@@ -33,6 +34,7 @@ __all__ = [
     "Shards",
     "Source",
     "StackedMnist",
+    "SwissRoll",
     "Whole",
     "Zip",
     "anchored",

@@ -254,7 +254,7 @@ def _point_rows(info: dict[str, Any]) -> list[tuple[str, str]]:
     more = f" and {len(centres) - _LISTED} more" if len(centres) > _LISTED else ""
     return [
         ("dimension", str(info["dimension"])),
-        ("modes", f"{len(centres)}: {' '.join(centres[:_LISTED])}{more}"),
+        ("modes", f"{len(centres)}: {' '.join(centres[:_LISTED])}{more}" if centres else "none"),
         ("sigma", f"{info['sigma']:.4g}"),
         ("entropy", f"{entropy['nats']:.4f} nats, standard error {entropy['se']:.4f}"),
         *(

@@ -60,8 +60,9 @@ class Points:
     """A distribution with a known density, in one or more dimensions: endless data.
 
     modes: float (K, d), the centres of equal-weight isotropic Gaussians of standard deviation
-    `sigma`; `sample(n, generator)` gives float (n, d); `log_density(x)` of (n, d) gives (n,),
-    exact. digest: 16 hexadecimal digits of what they are.
+    `sigma`, K = 0 where there are none; `sample(n, generator)` gives float (n, d); `log_density(x)`
+    of (n, d) gives (n,), exact. digest: 16 hexadecimal digits of what they are. box: (2, d), the
+    least and the greatest coordinates of what the noise `sigma` is added to; None follows `modes`.
     """
 
     modes: Tensor
@@ -69,21 +70,30 @@ class Points:
     sample: Callable[[int, torch.Generator], Tensor]
     log_density: Callable[[Tensor], Tensor]
     digest: str = ""
+    box: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(d,)"""
         return tuple(self.modes.shape[1:])
 
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """The least and the greatest coordinates without the noise, (d,) each."""
+        if self.box is None:
+            return self.modes.amin(0), self.modes.amax(0)
+        return self.box[0], self.box[1]
+
 
 class Source(Part, kind="data"):
     """Where real data come from.
 
     `flips`: whether mirroring left to right is usual for these images (the recipe's `flip=None`
-    follows it).
+    follows it). `points`: whether it yields points.
     """
 
     flips: ClassVar[bool] = False
+    points: ClassVar[bool] = False
 
     def open(self, size: tuple[int, int] | None = None) -> Images | Points:
         """Decodes everything. `size` is (height, width); None takes the source's own default.

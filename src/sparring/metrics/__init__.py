@@ -21,7 +21,7 @@ from sparring.metrics.membership import Membership
 from sparring.metrics.memorisation import Memorisation
 from sparring.metrics.metric import Fake, Judge, Metric, Real, Score, in_words
 from sparring.metrics.optimal import Optimum, bandwidth, discriminator_error, kde, optimum
-from sparring.metrics.points import ModeCoverage, Wasserstein1D
+from sparring.metrics.points import HighDensity, ModeCoverage, SlicedWasserstein, Wasserstein1D
 from sparring.metrics.resize import AntialiasedBilinear, Bilinear, PILBicubic, Resize, TFBilinear
 from sparring.metrics.stacked import StackedModes
 from sparring.metrics.weights import load_weights, offer
@@ -36,6 +36,8 @@ def default_metrics(real: Real) -> tuple[Metric, ...]:
     images KID of 2,048 samples, which unlike FID has no bias at that number.
     """
     if real.points is not None:
+        if not len(real.points.modes):
+            return (HighDensity(), SlicedWasserstein())
         line = (Wasserstein1D(),) if real.points.shape == (1,) else ()
         return (ModeCoverage(), *line)
     train = real.train
@@ -85,6 +87,7 @@ __all__ = [
     "Fake",
     "Features",
     "Gaussian",
+    "HighDensity",
     "Inception",
     "Judge",
     "Membership",
@@ -98,6 +101,7 @@ __all__ = [
     "Real",
     "Resize",
     "Score",
+    "SlicedWasserstein",
     "StackedModes",
     "TFBilinear",
     "Wasserstein1D",

@@ -168,8 +168,9 @@ def _grid(points: Points, samples: Tensor) -> Tensor:
     """401 places over the modes and all but the outermost thousandths of the samples."""
     ends = torch.quantile(samples, torch.tensor([0.001, 0.999], dtype=torch.float64))
     reach = 5 * points.sigma
-    low = min(points.modes.min().item() - reach, ends[0].item() - points.sigma)
-    high = max(points.modes.max().item() + reach, ends[1].item() + points.sigma)
+    first, last = points.ends
+    low = min(first.item() - reach, ends[0].item() - points.sigma)
+    high = max(last.item() + reach, ends[1].item() + points.sigma)
     return torch.linspace(low, high, 401, dtype=torch.float64)
 
 

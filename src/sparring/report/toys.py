@@ -106,13 +106,14 @@ def plane(m: Material) -> str:
 def _line(points: Points) -> Tensor:
     """401 places over all modes, float64."""
     reach = 5 * points.sigma or 1.0
-    low, high = points.modes.min().item() - reach, points.modes.max().item() + reach
+    low, high = (end.item() for end in points.ends)
+    low, high = low - reach, high + reach
     return torch.linspace(low, high, 401, dtype=torch.float64)
 
 
 def _limits(points: Points) -> tuple[float, float, float, float]:
     """Left, right, bottom and top of a square around all modes."""
-    low, high = points.modes.min(0).values, points.modes.max(0).values
+    low, high = points.ends
     half = float((high - low).max()) / 2
     half = (half * 1.35 + 5 * points.sigma if half else 8 * points.sigma) or 1.0
     across, up = ((low + high) / 2).tolist()
