@@ -161,7 +161,7 @@ class SlicedWasserstein(Metric):
 class HighDensity(Metric):
     """The share of samples in the smallest region that holds the share `level` of the data.
 
-    That region is where the exact density is above a level, which is found from 100,000 real
+    That region is where the exact density is above a level, which is found from 20,000 real
     points. A perfect sampler scores `level`, 0.99 by default; samples that leave the data score
     less. It says nothing about what the samples leave out.
     """
@@ -179,7 +179,7 @@ class HighDensity(Metric):
         points = _points(real, "the high-density share")
         n = fake.enough(n or self.n)
         samples = _finite(fake.draw(n, points.shape))
-        known = points.log_density(points.sample(100_000, generator("high-density")).double())
+        known = points.log_density(points.sample(20_000, generator("high-density")).double())
         least = known.sort().values[round((1 - self.level) * (len(known) - 1))]
         share = (points.log_density(samples) >= least).double().mean().item()
         seen = protocol(real, fake, n_fake=n, level=self.level, dtype="float64")
