@@ -1,8 +1,8 @@
-# Two commands: `make demo` and `make test`. Both need Python >= 3.11 and nothing else.
+# `make demo`, `make test`, `make docs`: all need Python >= 3.11 and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 .venv/installed: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,5 +35,10 @@ lint: .venv/test-installed
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
+# The site, from the pages in docs/, into site/. A warning is an error.
+docs: .venv/test-installed
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs site
+	@echo "Look at: site/index.html"
+
 clean:
-	rm -rf .venv build dist src/*.egg-info
+	rm -rf .venv build dist site src/*.egg-info

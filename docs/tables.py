@@ -1,15 +1,21 @@
-"""Writes the tables of tricks.md that are the catalogue's: `python docs/tables.py`."""
+"""Writes the tables of the pages that are the catalogue's: `python docs/tables.py`.
+
+A page holds the table of a kind of parts between `<!-- KIND -->` and `<!-- end of KIND -->`, where
+KIND is what `sparring list` calls it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from sparring.losses import Loss
-from sparring.parts import Part, catalogue, summary
+import sparring.recipe  # noqa: F401  (importing the recipe registers all parts)
+from sparring.parts import Part, catalogue, kinds, show, summary
 from sparring.tricks import Trick
 
-PAGE = Path(__file__).parent / "tricks.md"
+HERE = Path(__file__).parent
 PLACES = {
     "see": "what D sees",
     "fakes": "the fakes D meets",
@@ -18,6 +24,7 @@ PLACES = {
     "opponent": "the D that G meets",
     "after_step": "after a step",
 }
+Column = Callable[[type[Part]], str]
 
 
 def ours(kind: type[Part]) -> list[type[Part]]:
@@ -42,26 +49,45 @@ def said(cls: type[Part]) -> str:
     return summary(cls).replace("|", r"\|")
 
 
-def tables() -> dict[str, str]:
-    """Each table of the page by its name."""
-    losses = [f"| `{c.__name__}` | {said(c)} | {cite(c)} |" for c in ours(Loss)]
-    tricks = [f"| `{c.__name__}` | {said(c)} | {acts(c)} | {cite(c)} |" for c in ours(Trick)]
-    return {
-        "losses": "\n".join(["| loss | what it is | paper |", "| --- | --- | --- |", *losses]),
-        "tricks": "\n".join(
-            ["| trick | what it does | acts on | paper |", "| --- | --- | --- | --- |", *tricks]
-        ),
-    }
+def given(cls: type[Part]) -> str:
+    """The fields of a part with their defaults."""
+    pairs = [(f.name, f.default) for f in dataclasses.fields(cls)]  # pyright: ignore
+    texts = [n if d is dataclasses.MISSING else f"{n}={show(d)}" for n, d in pairs]
+    return ", ".join(f"`{t}`" for t in texts)
+
+
+COLUMNS: dict[str, dict[str, Column]] = {
+    "losses": {"loss": lambda c: f"`{c.__name__}`", "what it is": said, "paper": cite},
+    "tricks": {
+        "trick": lambda c: f"`{c.__name__}`",
+        "what it does": said,
+        "acts on": acts,
+        "paper": cite,
+    },
+}
+
+
+def columns(kind: str) -> dict[str, Column]:
+    """The columns of the table of a kind: those of its own, or those of any."""
+    name = {"part": lambda c: f"`{c.__name__}`"}
+    return COLUMNS.get(kind) or {**name, "what it is": said, "fields": given, "paper": cite}
+
+
+def table(kind: str) -> str:
+    """The table of a kind, without columns that would be empty."""
+    parts = ours(kinds()[kind])
+    used = {n: column for n, column in columns(kind).items() if any(map(column, parts))}
+    rows = [list(used), ["---"] * len(used)]
+    rows += [[column(part) for column in used.values()] for part in parts]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 
 def filled(page: str) -> str:
     """The page with its tables as they should be."""
-    for name, rows in tables().items():
-        start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
-        before, rest = page.split(start)
-        page = before + start + rows + end + rest.split(end)[1]
-    return page
+    marks = r"(<!-- (\w+) -->\n).*?(<!-- end of \2 -->)"
+    return re.sub(marks, lambda m: f"{m[1]}{table(m[2])}\n{m[3]}", page, flags=re.S)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text()))
+    for file in sorted(HERE.rglob("*.md")):
+        file.write_text(filled(file.read_text()))
