@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 import time
@@ -15,11 +16,12 @@ import numpy as np
 import torch
 
 from sparring.errors import DivergedError, RecipeError, SparringError
-from sparring.nets import Generator
+from sparring.nets import Discriminator, Generator
 from sparring.recipe import Recipe, differences
 from sparring.runs import Run, create_run, locked, open_run
 from sparring.sample import Model, in_rows, png, to_uint8
 from sparring.sample.evaluate import evaluate
+from sparring.sample.judge import judging
 from sparring.storage import replace_file
 from sparring.training.checkpoint import newest_checkpoint, save_checkpoint
 from sparring.training.device import Device
@@ -343,7 +345,8 @@ class Loop:
         """
         start = time.perf_counter()
         recipe, model = self.setup.recipe, self.model(images)
-        scores, skipped = evaluate(model, recipe.metrics or (), self.material.real)
+        judge, metrics = judging(self.discriminator), recipe.metrics or ()
+        scores, skipped = evaluate(model, metrics, self.material.real, judge=judge)
         for score in scores:
             row = {"images": images, **score, "seconds": round(time.perf_counter() - start, 2)}
             self.run.add("scores", row)
@@ -356,6 +359,11 @@ class Loop:
             self.terminal.say(f"{metric} skipped: {reason}")
         if scores and recipe.evaluate_every:
             self.keep_best(model, scores[0])
+
+    def discriminator(self) -> Discriminator:
+        """A copy of D as it is now, in eval mode on the CPU, for the metrics that ask it."""
+        D = self.setup.players[self.setup.recipe.game.discriminators[0]]
+        return cast(Discriminator, copy.deepcopy(D).cpu().eval().requires_grad_(False))
 
     def keep_best(self, model: Model, score: dict[str, Any]) -> None:
         """Keeps the generator if its first score is better than all before."""
