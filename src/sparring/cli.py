@@ -339,7 +339,8 @@ def sample_command(words: Sequence[str]) -> None:
     samples = model.sample(args.n, args.seed, args.classes)
     labels = model.conditions(args.n, args.seed, classes=args.classes)
     asked = args.classes is not None
-    save_samples(samples, out, labels, model.spec.classes, by_class=asked)
+    depth = getattr(run.recipe.data, "range", None)
+    save_samples(samples, out, labels, model.spec.classes, by_class=asked, range=depth)
     print(out)
 
 

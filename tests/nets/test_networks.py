@@ -107,9 +107,11 @@ def test_a_seed_gives_the_weights(nets):
         ((3, 100, 100), "--size 96 or --size 112"),
         ((3, 7, 7), "--size 8 or --size 10"),
         ((1, 4, 4), "--size 8 or --size 10"),
-        ((1, 33, 33), "--size 28 or --size 32"),
-        ((1, 28, 30), "--size "),
-        ((1, 32, 36), "--size "),
+        ((1, 33, 33), "--size 32 or --size 36"),
+        ((1, 28, 30), "--size 28 or --size 28x32"),
+        ((1, 33, 130), "--size 32x128 or --size 32x132"),
+        ((3, 50, 37), "--size 48x36 or --size 52x36"),
+        ((3, 1000, 1000), "--size 896 or --size 1024"),
     ],
 )
 def test_a_size_it_cannot_serve_names_the_nearest(nets, shape, sizes):

@@ -84,22 +84,47 @@ class Nets(Part, kind="nets", abstract=True):
 
 
 def halvings(spec: Spec, name: str) -> tuple[int, int, int]:
-    """(k, h, w): how often the image halves until its smaller side is 4..7, and what is left.
+    """(k, h, w): how often the image halves, and what is left, its smaller side 4..9.
 
-    Raises RecipeError, naming the nearest sizes that work, for any other shape.
+    As often as leaves at least 4, or once less where a side is odd before that. Raises RecipeError,
+    naming the nearest sizes that work, for any other shape.
     """
     if spec.points:
         raise RecipeError(f"{name} makes images, not points", fix="use --nets MLP")
     _, height, width = spec.shape
-    k = 0
-    while min(height, width) >> k > 7:
-        k += 1
-    if k and min(height, width) >> k >= 4 and not (height % 2**k or width % 2**k):
+    k = _halves(height, width)
+    if k:
         return k, height >> k, width >> k
-    sizes = sorted(base << i for base in (4, 5, 6, 7) for i in range(1, 9))
-    near = sorted(sizes, key=lambda s: abs(s - min(height, width)))[:2]
     raise RecipeError(
         f"{name} cannot make {height}x{width} images",
-        why="the smaller side must halve to 4..7 and the larger one as often",
-        fix="use --size " + " or --size ".join(str(s) for s in sorted(near)),
+        why="both sides must halve, equally often, until the smaller one is 4..9",
+        fix="use --size " + " or --size ".join(_near(height, width)),
     )
+
+
+def _halves(height: int, width: int) -> int:
+    """How often the sides halve; 0 where they do not."""
+    most = 0
+    while min(height, width) >> (most + 1) >= 4:
+        most += 1
+    for k in (most, most - 1):
+        if k >= 1 and min(height, width) >> k <= 9 and not (height % 2**k or width % 2**k):
+            return k
+    return 0
+
+
+def _near(height: int, width: int) -> list[str]:
+    """The two nearest sizes that work, the smaller first, as one writes them."""
+    sizes = {
+        (a << k, b << k)
+        for k in range(1, 10)
+        for a in _around(height >> k)
+        for b in _around(width >> k)
+        if _halves(a << k, b << k) and (height != width or a == b)
+    }
+    best = sorted(sizes, key=lambda s: (abs(s[0] - height) + abs(s[1] - width), s))[:2]
+    return [str(h) if h == w else f"{h}x{w}" for h, w in sorted(best)]
+
+
+def _around(side: int) -> tuple[int, int]:
+    return max(4, side), max(4, side) + 1

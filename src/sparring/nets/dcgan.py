@@ -17,7 +17,7 @@ class DCGAN(Nets):
     """Strided and transposed convolutions, BatchNorm except at G's output and D's input.
 
     ReLU and tanh in G, LeakyReLU(0.2) in D, weights drawn from N(0, 0.02). The smaller side of the
-    image must halve to 4..7 (28, 32, 40, 48, 64, 128, ...), the other as often. `width` is the
+    image must halve to 4..9 (28, 32, 36, 40, 48, 64, 128, ...), the other as often. `width` is the
     number of channels at the highest resolution; it doubles with each halving.
     """
 

@@ -15,7 +15,7 @@ from sparring.parts import require
 class Fast(Nets):
     """Plain 3x3 convolutions: sub-pixel upsampling with BatchNorm in G, no normalisation in D.
 
-    For 28 to 128 pixels on a CPU. At the lowest resolution (4..7) G has `g_width` channels and D
+    For 28 to 128 pixels on a CPU. At the lowest resolution (4..9) G has `g_width` channels and D
     `d_width`; both halve with each doubling of the size, down to a quarter of it.
     """
 

@@ -19,15 +19,31 @@ from sparring.storage import disk_errors, replace_file
 
 
 def picture(image: Tensor) -> Image.Image:
-    """uint8 (C, H, W) as a picture: grey, RGB or RGBA, else the first channel."""
-    array = image.numpy()
+    """uint8 (C, H, W) as a picture: grey, RGB or RGBA, else its channels side by side."""
+    array = shown(image[None])[0].numpy()
     if len(array) in (3, 4):
         return Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
     return Image.fromarray(array[0])
 
 
+def shown(images: Tensor) -> Tensor:
+    """uint8 (n, C, H, W) as one sees them: (n, 1 or 3 or 4, H', W').
+
+    Of 2, or of more than 4 channels none is red: they become grey tiles in a near square block.
+    """
+    n, channels, height, width = images.shape
+    if channels in (1, 3, 4):
+        return images
+    columns = math.ceil(math.sqrt(channels * height / width))
+    rows = math.ceil(channels / columns)
+    block = images.new_full((n, rows, columns, height + 1, width + 1), 128)
+    block.flatten(1, 2)[:, :channels, :height, :width] = images
+    return block.transpose(2, 3).reshape(n, 1, rows * (height + 1), -1)[:, :, :-1, :-1]
+
+
 def grid(images: Tensor, columns: int | None = None, gap: int = 2) -> Image.Image:
     """uint8 (n, C, H, W) -> one picture, row by row, near square unless `columns` says."""
+    images = shown(images)
     n, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(n * height / width))
     rows = math.ceil(n / columns)
@@ -64,6 +80,16 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def _array(samples: Tensor, range: tuple[float, float] | None) -> np.ndarray:
+    if samples.dim() == 2:
+        return samples.numpy()
+    if range is None:
+        return to_uint8(samples).permute(0, 2, 3, 1).numpy()
+    low, high = range
+    values = low + (samples.double().clamp(-1, 1) + 1) / 2 * (high - low)
+    return values.float().permute(0, 2, 3, 1).numpy()
+
+
 def save_samples(
     samples: Tensor,
     out: Path,
@@ -71,18 +97,19 @@ def save_samples(
     names: tuple[str, ...] = (),
     *,
     by_class: bool = False,
+    range: tuple[float, float] | None = None,
 ) -> None:
     """Writes samples as `out` asks: .png a grid, .npz arrays, anything else a folder of PNGs.
 
     labels: int64 (n,) or float32 (n, K); names: of the classes. With `by_class` a grid has a row
     for each class, and a folder a folder. npz: `arr_0` uint8 (n, H, W, C), or float32 (n, d) for
-    points; `arr_1` the labels and `classes` the names, if any.
+    points; `arr_1` the labels and `classes` the names, if any. With range = (low, high), as data
+    that are not of 8 bits have it, `arr_0` is float32 with -1 at low and 1 at high.
     """
     points = samples.dim() == 2
     kind = out.suffix.lower()
     if kind == ".npz":
-        array = samples.numpy() if points else to_uint8(samples).permute(0, 2, 3, 1).numpy()
-        arrays: Any = {"arr_0": array}
+        arrays: Any = {"arr_0": _array(samples, range)}
         if labels is not None:
             arrays |= {"arr_1": labels.cpu().numpy(), "classes": np.array(names)}
         buffer = io.BytesIO()
