@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from metrics.conftest import stripes
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -70,3 +71,10 @@ def test_there_are_no_more_clusters_than_different_rows() -> None:
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0]]).repeat(5, 1)
     assert len(Clusters.of(x, 4).centres) == 2
     assert len(Clusters.of(x[:1].repeat(4, 1), 4).centres) == 1
+
+
+def test_no_cluster_is_empty() -> None:
+    """Four patterns under noise, five seeds: the rounds leave one of these without an image."""
+    x = stripes(1200, 0).uint8(slice(None)).flatten(1).double() / 255
+    clusters = Clusters.of(x, 5)
+    assert clusters.assign(x).bincount().tolist() == [300, 300, 300, 300]

@@ -68,6 +68,7 @@ class ClusterCoverage(Metric):
             n_fake=len(made),
             **extractor.protocol,
             clusters=k,
+            share=self.share,
             dtype="clusters float64",
         )
         rows = table.rows(_names(real_in, images, k))

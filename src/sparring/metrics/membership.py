@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sparring.data.source import Images
 from sparring.errors import DataError
-from sparring.metrics.chance import auc, p_value, random_sums, ranks
+from sparring.metrics.chance import DRAWS, auc, p_value, random_sums, ranks
 from sparring.metrics.memorisation import kept_back
 from sparring.metrics.metric import Fake, Judge, Metric, Real, Score, protocol
 from sparring.parts import require
@@ -51,6 +51,7 @@ class Membership(Metric):
             n_real=m,
             n_held_out=len(outside),
             attack="logits of D",
+            permutations=DRAWS,
             dtype="logits float32, ranks float64",
         )
         limit = 1.96 * error

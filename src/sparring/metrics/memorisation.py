@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sparring.data.source import Images
 from sparring.errors import DataError
-from sparring.metrics.chance import p_value, random_sums, ranks
+from sparring.metrics.chance import DRAWS, p_value, random_sums, ranks
 from sparring.metrics.features import (
     Features,
     Pixels,
@@ -80,6 +80,9 @@ class Memorisation(Metric):
             n_held_out=len(held),
             n_fake=len(made),
             **extractor.protocol,
+            cells=self.cells,
+            least=self.least,
+            permutations=DRAWS,
             dtype="distances float64",
         )
         near = Near.of(made, train, held)

@@ -75,8 +75,8 @@ class Clusters:
         """k-means of features (n, d): Lloyd's rounds from the seeding of k-means++.
 
         Arthur and Vassilvitskii 2007. The seed is fixed, so equal features give equal clusters;
-        k falls to the number of different rows where there are fewer. A cluster that runs empty
-        keeps its centre.
+        k falls to the number of different rows where there are fewer. Clusters that run empty are
+        left out.
         """
         x = x.double()
         clusters = cls(_seeds(x, k))
@@ -92,7 +92,8 @@ class Clusters:
                 sizes[:, None] > 0, sums / sizes.clamp_min(1)[:, None], clusters.centres
             )
             clusters = cls(means)
-        return clusters
+        sizes = clusters.assign(x).bincount(minlength=len(clusters.centres))
+        return cls(clusters.centres[sizes > 0])
 
     def assign(self, x: Tensor) -> Tensor:
         """int64 (n,): the nearest centre of each row."""
