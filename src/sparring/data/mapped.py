@@ -13,7 +13,6 @@ import math
 import mmap
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from sparring.storage import cache_folder, disk_errors, replace_file, sync_folde
 
 # Raise it with any change to decoding or resizing: it is part of the key.
 VERSION = 1
-_RELEASE = 64 * 2**20  # bytes read before the pages are given back
+_TOUCHED = 32  # rows read before their pages are given back: the kernel may map 2 MB around each
 _FIX = "set SPARRING_CACHE to a folder with room that can be written"
 
 
@@ -64,24 +63,22 @@ class Entry:
 
 
 class _Map:
-    """Reads rows of the file. Pages read are given back now and then, so they do not add up."""
+    """Reads rows of the file. Pages are given back once read, so they do not add up."""
 
     def __init__(self, entry: Entry) -> None:
         with open(entry.path, "rb") as file:
             self.map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
         self.map.madvise(mmap.MADV_RANDOM)  # batches jump about: reading ahead would be in vain
         self.pixels = np.frombuffer(self.map, np.dtype(entry.dtype)).reshape(entry.shape)
-        self.lock, self.read = threading.Lock(), 0
 
     def __call__(self, index: Tensor) -> Tensor:
-        found = torch.from_numpy(self.pixels[index.numpy()])
-        with self.lock:
-            # The kernel maps 16 pages around each one that is touched.
-            self.read += max(found.nbytes, 2**16 * len(index))
-            if self.read > _RELEASE:
-                self.map.madvise(mmap.MADV_DONTNEED)
-                self.read = 0
-        return found.permute(0, 3, 1, 2)
+        places = index.numpy()
+        found = np.empty((len(places), *self.pixels.shape[1:]), self.pixels.dtype)
+        for start in range(0, len(places), _TOUCHED):
+            part = slice(start, start + _TOUCHED)
+            found[part] = self.pixels[places[part]]
+            self.map.madvise(mmap.MADV_DONTNEED)
+        return torch.from_numpy(found).permute(0, 3, 1, 2)
 
 
 def _folder() -> Path:
