@@ -9,7 +9,7 @@ from toys import Pictures, ToyNets, set_up, toy
 from sparring.cli import main
 from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
-from sparring.nets import DCGAN, MLP
+from sparring.nets import DCGAN, MLP, Projection
 from sparring.optim import Optimiser
 from sparring.runs import Run
 from sparring.training import train
@@ -43,6 +43,14 @@ def test_groups_that_do_not_divide_the_batch(nets, batch, words, fix):
     assert words in message
     assert fix in message
     set_up(toy(data=Ring(), nets=nets, batch=int(fix.split()[-1])))
+
+
+def test_packs_are_told_no_condition(tmp_path):
+    data = Npz(path=Pictures.write(tmp_path / "data.npz", (40, 8, 8, 1), classes=2).path)
+    nets = MLP(pack=2, condition=Projection(), **SMALL)
+    with pytest.raises(RecipeError, match=r"MLP\(pack=2\) cannot be told a condition.*pack=1"):
+        set_up(toy(data=data, nets=nets, batch=8, held_out=4))
+    set_up(toy(data=data, nets=MLP(pack=2, **SMALL), batch=8, held_out=4))
 
 
 def test_replay_and_latent_consistency():

@@ -37,7 +37,7 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
 def _check_groups(recipe: Recipe, D: nn.Module, batch: int) -> None:
     """The groups of samples that D looks at must divide the batch."""
     nets, pack = type(recipe.nets).__name__, getattr(D, "pack", 1)
-    if pack > 1 and getattr(recipe.nets, "condition", None) is not None:
+    if pack > 1 and recipe.nets.condition is not None:
         raise RecipeError(
             f"{nets}(pack={pack}) cannot be told a condition",
             why="the samples of a pack may be of several classes",
