@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs reference clean
 
 .venv/installed: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -39,6 +39,11 @@ lint: .venv/test-installed
 docs: .venv/test-installed
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs site
 	@echo "Look at: site/index.html"
+
+# Runs torch-fidelity, pytorch-fid, clean-fid and torchmetrics in an environment of their own and
+# writes their values where the tests read them. Needs a network and half an hour.
+reference: .venv/installed
+	$(BIN)/python benchmarks/reference.py
 
 clean:
 	rm -rf .venv build dist site src/*.egg-info

@@ -347,3 +347,49 @@ def test_a_metric_that_breaks_is_skipped_and_costs_the_others_nothing() -> None:
     scores, skipped = evaluate([ToyBroken(), KID(features=P)], real(images(9)), fake(images(9)))
     assert [s.metric for s in scores] == ["kd-pixels"]
     assert skipped == [("ToyBroken", "ZeroDivisionError: oh")]
+
+
+def test_every_factor_changes_the_protocol() -> None:
+    from dataclasses import replace
+
+    from sparring.metrics import in_words
+
+    x, y = images(40), images(40, 1)
+
+    def text(metric=FID(features=P), against=None, made=None) -> str:  # noqa: B008
+        return in_words(metric.score(against or real(x), made or fake(y))[0].protocol)
+
+    named = replace(fake(y), about=(("weights", "EMA"), ("seed", 0)))
+    texts = [
+        text(),
+        text(against=real(x.flip(0))),  # other data
+        text(against=replace(real(x), name="held out")),  # another split
+        text(against=real(x[:30])),  # fewer real images
+        text(made=fake(y[:30])),  # fewer samples
+        text(FID(features=Pixels(side=2))),  # other features and resize
+        text(KID(features=P)),
+        text(KID(features=P, subsets=2, size=9)),
+        text(made=replace(fake(y), name="raw generator")),
+        text(made=named),
+        text(made=replace(named, about=(("weights", "raw"), ("seed", 0)))),
+        text(made=replace(named, about=(("weights", "EMA"), ("seed", 1)))),
+        text(PrecisionRecall(features=P)),
+        text(PrecisionRecall(features=P, k=4)),
+    ]
+    assert text() == texts[0]
+    assert len(set(texts)) == len(texts)
+
+
+def test_resize_and_weights_are_in_the_protocol(monkeypatch) -> None:
+    from sparring.metrics import Inception, in_words, inception
+
+    texts = set()
+    for digest_ in ("d" * 16, "e" * 16):
+        monkeypatch.setattr(
+            inception, "pretrained", lambda d=digest_: (lambda x: x.mean((2, 3)), d)
+        )
+        for metric in (FID(), FID(resize=PILBicubic()), FID(features=Inception())):
+            score = metric.score(real(images(20)), fake(images(20, 1)))[0]
+            assert score.metric == ("fid[PILBicubic]" if metric.resize else "fid")
+            texts.add(in_words(score.protocol))
+    assert len(texts) == 4

@@ -10,9 +10,12 @@ from sparring.errors import DataError
 from sparring.metrics.birthday import Birthday
 from sparring.metrics.classifier import DomainClassifier
 from sparring.metrics.clusters import ClusterCoverage
+from sparring.metrics.confidence import DomainScore, InceptionScore
+from sparring.metrics.diversity import LPIPS, MSSSIM
 from sparring.metrics.domain import DomainFid
-from sparring.metrics.features import DomainFeatures, Extractor, Features, Pixels
+from sparring.metrics.features import DomainFeatures, Extractor, Features, Pixels, shared
 from sparring.metrics.fid import FID, ClassFID, FIDInfinity
+from sparring.metrics.foundation import CLIP, CMMD, DINOv2
 from sparring.metrics.frechet import Gaussian, frechet_distance
 from sparring.metrics.inception import Inception
 from sparring.metrics.kernel import KID
@@ -21,8 +24,10 @@ from sparring.metrics.membership import Membership
 from sparring.metrics.memorisation import Memorisation
 from sparring.metrics.metric import Fake, Judge, Metric, Real, Score, in_words
 from sparring.metrics.optimal import Optimum, bandwidth, discriminator_error, kde, optimum
+from sparring.metrics.perceptual import lpips
 from sparring.metrics.points import HighDensity, ModeCoverage, SlicedWasserstein, Wasserstein1D
 from sparring.metrics.resize import AntialiasedBilinear, Bilinear, PILBicubic, Resize, TFBilinear
+from sparring.metrics.slices import SlicedFeatures
 from sparring.metrics.stacked import StackedModes
 from sparring.metrics.weights import load_weights, offer
 
@@ -70,18 +75,24 @@ def evaluate(
 
 
 __all__ = [
+    "CLIP",
+    "CMMD",
     "FID",
     "KID",
+    "LPIPS",
+    "MSSSIM",
     "PRDC",
     "AntialiasedBilinear",
     "Bilinear",
     "Birthday",
     "ClassFID",
     "ClusterCoverage",
+    "DINOv2",
     "DensityCoverage",
     "DomainClassifier",
     "DomainFeatures",
     "DomainFid",
+    "DomainScore",
     "Extractor",
     "FIDInfinity",
     "Fake",
@@ -89,6 +100,7 @@ __all__ = [
     "Gaussian",
     "HighDensity",
     "Inception",
+    "InceptionScore",
     "Judge",
     "Membership",
     "Memorisation",
@@ -101,6 +113,7 @@ __all__ = [
     "Real",
     "Resize",
     "Score",
+    "SlicedFeatures",
     "SlicedWasserstein",
     "StackedModes",
     "TFBilinear",
@@ -113,6 +126,8 @@ __all__ = [
     "in_words",
     "kde",
     "load_weights",
+    "lpips",
     "offer",
     "optimum",
+    "shared",
 ]

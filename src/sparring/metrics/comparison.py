@@ -14,7 +14,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sparring.errors import DataError, DiskError
-from sparring.metrics.features import HELD, Extractor, Features, fake_features, real_features
+from sparring.metrics.features import (
+    HELD,
+    Extractor,
+    Features,
+    fake_features,
+    real_features,
+    sharing,
+)
 from sparring.metrics.frechet import Gaussian
 from sparring.metrics.inception import Inception
 from sparring.metrics.metric import Fake, Metric, Real, protocol
@@ -131,6 +138,8 @@ def fake_moments(extractor: Extractor, real: Real, fake: Fake, n: int) -> tuple[
 
 
 def _read(path: Any, dimension: int) -> Gaussian | None:
+    if sharing():
+        return None
     try:
         tensors = load_file(path)
         found = Gaussian(int(tensors["n"]), tensors["mean"], tensors["root"])

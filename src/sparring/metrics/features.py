@@ -12,12 +12,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import safetensors
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -90,8 +92,7 @@ class Extractor:
         raises. total: how many images will come, for whoever watches.
         """
         seen = 0
-        for images in blocks(batches, self.batch):
-            features = self(images)
+        for features in self._each(blocks(batches, self.batch)):
             bad = (~features.isfinite().all(dim=1)).nonzero()
             if len(bad):
                 raise DataError(
@@ -102,6 +103,13 @@ class Extractor:
             if _watchers:
                 _watchers[-1](self.key, seen, total)
             yield features
+
+    def _each(self, images: Iterator[Tensor]) -> Iterator[Tensor]:
+        """The features of each block, in order; inside `shared`, every process computes its own."""
+        world, rank = (dist.get_world_size(), dist.get_rank()) if _sharing else (1, 0)
+        while group := list(islice(images, world)):
+            own = self(group[rank]) if rank < len(group) else torch.empty(0, self.dimension)
+            yield from _exchange(own, [len(block) for block in group]) if world > 1 else [own]
 
     def of(self, images: Images) -> Iterator[Tensor]:
         """Features of a set of images, as `stream` gives them."""
@@ -143,6 +151,40 @@ def blocks(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
 def named(score: str, extractor: Extractor, usual: str = "pixels") -> str:
     """A score's name, with features that are not the usual ones in brackets."""
     return score if extractor.key == usual else f"{score}[{extractor.key}]"
+
+
+_sharing: list[bool] = []
+
+
+def sharing() -> bool:
+    """Whether processes share the work. Caches are not read then: one process might find what
+    another does not, and they would wait for each other."""
+    return bool(_sharing)
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Inside, the processes of torch.distributed share the images of every set between them.
+
+    Each block of images is looked at by one process, and all get the features of all blocks in
+    their order: so every process comes to the scores that one alone would, and nothing is counted
+    twice or padded. All of them must score the same sets with the same metrics.
+    """
+    _sharing.append(True)
+    try:
+        yield
+    finally:
+        _sharing.pop()
+
+
+def _exchange(own: Tensor, sizes: list[int]) -> list[Tensor]:
+    """The features that each process has computed, of blocks of these sizes."""
+    place = device() if dist.get_backend() == "nccl" else torch.device("cpu")
+    padded = torch.zeros(sizes[0], own.shape[1], device=place)
+    padded[: len(own)] = own.to(place)
+    found = [torch.empty_like(padded) for _ in range(dist.get_world_size())]
+    dist.all_gather(found, padded)
+    return [part[:size].cpu() for part, size in zip(found, sizes)]
 
 
 # -------------------------------------------------------------------- features of the two sides
@@ -189,6 +231,8 @@ _made: WeakKeyDictionary[Fake, dict[str, Tensor]] = WeakKeyDictionary()
 
 
 def _load(path: Path, shape: tuple[int, int]) -> Tensor | None:
+    if sharing():
+        return None
     try:
         features = load_file(path)["features"]
     except (OSError, KeyError, ValueError, safetensors.SafetensorError):
