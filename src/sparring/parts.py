@@ -175,9 +175,8 @@ def parse(text: str, kind: type[P]) -> P:
     value = call(text, ()) if re.fullmatch(r"[\w-]+", text) else read(text)
     if not isinstance(value, kind):
         names = ", ".join(cls.__name__ for cls in catalogue(kind))
-        raise RecipeError(
-            f"'{text}' is not one of the {kind.kind or 'parts'}", fix=f"use one of {names}"
-        )
+        fix = f"use one of {names}" if kind.kind else "sparring list"  # all parts are too many
+        raise RecipeError(f"'{text}' is not one of the {kind.kind or 'parts'}", fix=fix)
     return value
 
 
