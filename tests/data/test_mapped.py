@@ -138,7 +138,7 @@ def test_no_room_is_said_before_anything_is_decoded(cache, photos, monkeypatch):
     with pytest.raises(DiskError) as error:
         opened(photos)
     assert str(error.value) == (
-        f"no room for the decoded images of {photos} in {cache}: they need 0.00 GB, 0.00 GB are"
+        f"no room for the decoded images of {photos} in {cache}: they need 0.2 MB, 0.1 MB are"
         " free. Fix: set SPARRING_CACHE to a folder with room that can be written, choose a"
         " smaller --size, or keep='stream'"
     )

@@ -155,7 +155,7 @@ def _refuse_full(need: int, folder: Path, where: str) -> None:
         raise DiskError(
             f"no room for the decoded images of {where}",
             where=folder,
-            why=f"they need {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are free",
+            why=f"they need {need / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free",
             fix=f"{_FIX}, choose a smaller --size, or keep='stream'",
         )
 
