@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from sparring.data.digest import digest
 from sparring.data.source import Images
 from sparring.errors import DataError
-from sparring.metrics import DomainFeatures, Fake, Pixels, Real
+from sparring.metrics import DomainFeatures, Fake, Pixels, Real, features
 from sparring.metrics.features import Extractor, blocks, fake_features, real_features, watching
 from sparring.randomness import generator
 
@@ -69,9 +70,16 @@ def test_the_samples_are_looked_at_once_for_all_metrics() -> None:
     assert counted.seen == 23  # other samples are other samples
 
 
+@pytest.fixture(autouse=True)
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_seen", {})
+    monkeypatch.setattr(features, "_made", WeakKeyDictionary())
+
+
 def test_reference_features_are_cached_by_the_content_of_the_images(cache) -> None:
     counted, images = Counted(), pixels(9, 3, 4, 4, seed=1)
     first = real_features(counted.extractor, real(images), 100)
+    features._seen.clear()  # as in another process
     again = real_features(counted.extractor, real(images.clone()), 100)
     assert counted.seen == 9
     assert torch.equal(first, again)
@@ -87,6 +95,7 @@ def test_reference_features_are_cached_by_the_content_of_the_images(cache) -> No
 def test_a_damaged_cache_is_made_anew(cache) -> None:
     counted, images = Counted(), pixels(9, 3, 4, 4, seed=2)
     first = real_features(counted.extractor, real(images), 100)
+    features._seen.clear()
     for path in (cache / "features").glob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:50])
     assert torch.equal(real_features(counted.extractor, real(images), 100), first)

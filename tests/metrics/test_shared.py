@@ -56,4 +56,5 @@ def test_two_processes_share_the_images_and_agree_with_one(tmp_path, monkeypatch
     assert first["seen"] + second["seen"] == 1301 + 1301  # each image once
     assert min(first["seen"], second["seen"]) > 1000
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "alone"))
+    monkeypatch.setattr("sparring.metrics.features._seen", {})
     assert first["scores"] == scores()
