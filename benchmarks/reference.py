@@ -112,7 +112,7 @@ def compare(known: dict[str, Any]) -> dict[str, Any]:
         for tool, resize in RESIZES.items():
             found[name][tool] = scores(real, fake, resize, len(x))
             for key, value in found[name][tool].items():
-                if rows[name][tool].get(key) is not None:
+                if rows[name].get(tool, {}).get(key) is not None:
                     away = abs(value - rows[name][tool][key])
                     worst[key] = max(worst[key], away)
                     print(
