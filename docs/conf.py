@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from docutils import nodes
+from docutils.utils.math import latex2mathml
 from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
 
 from sparring import __version__ as release
 
@@ -24,6 +27,7 @@ html_theme = "furo"
 html_title = f"sparring {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_math_renderer = "mathml"
 html_theme_options = {"navigation_with_keys": True}
 # A recipe's text as it stands in a run, a line of the shell with a comment: no lexer knows all.
 suppress_warnings = ["misc.highlighting_failure"]
@@ -46,5 +50,13 @@ def prepare(app: Sphinx, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\[([^]]+)\]\((\.\./[A-Z]+\.md)\)", r"{download}`\1 <\2>`", text)
 
 
+def mathml(self: HTML5Translator, node: nodes.Element) -> None:
+    """A formula as MathML, which browsers draw by themselves: no script from elsewhere."""
+    block = isinstance(node, nodes.math_block)
+    self.body.append(latex2mathml.tex2mathml(node.astext(), as_block=block))
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", prepare)
+    app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))

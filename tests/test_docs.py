@@ -165,7 +165,7 @@ def test_the_readme(tmp_path: Path) -> None:
     assert (run.path / "grid.png").exists()
     assert (run.path / "morph.gif").exists()
     assert np.load(tmp_path / "fakes.npz")["arr_0"].shape == (1000, 32, 32, 3)
-    table = {name.rstrip("/") for name, _ in rows(ROOT / "README.md", "file")}
+    table = {name.rstrip("/") for name, _ in rows(ROOT / "docs" / "run-folder.md", "file")}
     assert {path.name for path in run.path.iterdir()} - {"grid.png", "morph.gif"} <= table
 
 
@@ -211,6 +211,31 @@ def test_a_page_with_commands(page: Path, tmp_path: Path) -> None:
     follow(page, tmp_path)
 
 
+LESSONS = ROOT / "docs" / "lessons"
+SCRIPTS = ("game", "vanishing", "dcgan", "asking", "latent", "curves")  # latent after asking
+RUN_SCRIPT = """
+import runpy, sys
+sys.argv = [{path!r}, "--toy", "--out", "figures", "--runs", "runs"]
+sys.path.insert(0, {folder!r})
+runpy.run_path({path!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_the_scripts_of_the_lessons_make_their_figures(tmp_path: Path) -> None:
+    """A few steps of each: every figure beside the lessons is made by one, and is on a page."""
+    paths = [str(LESSONS / f"{name}.py") for name in SCRIPTS]
+    work = [{"code": RUN_SCRIPT.format(path=p, folder=str(LESSONS))} for p in paths]
+    done = drive(work, tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = {p.name for p in LESSONS.iterdir() if p.suffix in (".svg", ".png", ".gif")}
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == kept
+    shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", "".join(page.read_text() for page in PAGES))
+    assert {Path(name).name for name in shown} >= kept
+    assert {p.stem for p in LESSONS.glob("*.py")} == {*SCRIPTS, "drawing"}
+    assert sum((LESSONS / name).stat().st_size for name in kept) < 1_000_000
+
+
 def recipe_text(run: Path) -> str:
     return (run / "recipe.py").read_text()
 
@@ -236,7 +261,7 @@ def test_a_preset_row_has_the_paper_and_the_command_of_the_preset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "first"), [("README.md", "code"), ("docs/design.md", "exit code")]
+    ("page", "first"), [("docs/run-folder.md", "code"), ("docs/design.md", "exit code")]
 )
 def test_every_exit_code_has_a_row(page: str, first: str) -> None:
     errors = {e.exit_code for e in (SparringError, Stopped, *SparringError.__subclasses__())}
