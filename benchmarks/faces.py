@@ -1,7 +1,7 @@
 """Faces at 64 px: the presets `dcgan` and `fast` on 10,000 of CelebA, the textbook exercise.
 
     SPARRING_TEST_DATA=... python benchmarks/faces.py train [--arms dcgan fast] [--epochs 2]
-    SPARRING_TEST_DATA=... python benchmarks/faces.py score [--n 1000]
+    SPARRING_TEST_DATA=... python benchmarks/faces.py score [--n 500]
     python benchmarks/faces.py show
 
 Data: celeba_10k_89x109.zip in the folder that SPARRING_TEST_DATA names, less the 5 % held out. Its
@@ -25,12 +25,14 @@ from pathlib import Path
 from record import Results
 
 import sparring
+from sparring.metrics import KID
 from sparring.runs import Run
 from sparring.sample import save_morph
 from sparring.training.setup import open_data
 
 ARMS = ("dcgan", "fast")
 FACES = "celeba_10k_89x109.zip"
+WEIGHTS = "fid_inception_2015_12_05_pool3_fp32.safetensors"
 EPOCHS = 2
 
 
@@ -89,8 +91,8 @@ def score(arms: list[str], n: int, keep: Path) -> None:
         images = run.stats()[-1]["images"]
         if results.done(kind="score", arm=arm, images=images, n=n):
             continue
-        kid = sparring.parse("KID", sparring.metrics.Metric)  # pyright: ignore
-        rows, skipped = sparring.evaluate(run, [kid], n)
+        weights = [Path(os.environ["SPARRING_TEST_DATA"]) / WEIGHTS]
+        rows, skipped = sparring.evaluate(run, [KID()], n, weights=weights)
         for row in rows:
             names = ("metric", "value", "se", "protocol", "seconds")
             results.add(kind="score", arm=arm, images=images, n=n, **{k: row[k] for k in names})
@@ -112,7 +114,7 @@ def main() -> None:
     parser.add_argument("what", choices=["train", "score", "show"])
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--n", type=int, default=1000)
+    parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--keep", type=Path, default=Path("runs"))
     args = parser.parse_args()
     if args.what == "train":
