@@ -323,7 +323,7 @@ def sample_command(words: Sequence[str]) -> None:
         metavar="OUT",
         help="grid.png, samples.npz or a folder of images (default: RUN/grid.png)",
     )
-    _add_classes(parser, "these classes in turn, by name or index, or all; --n is their total")
+    _add_classes(parser, "these in turn, by name or index, or all; --n is the total")
     args = parser.read(words)
     _load_parts(args)
     if args.n < 1:

@@ -16,7 +16,7 @@ from toys import Pictures
 
 from sparring.data import Npz
 from sparring.losses import NonSaturating, RelativisticAverage, RelativisticPaired
-from sparring.nets import DCGAN, MLP, Fast
+from sparring.nets import DCGAN, MLP, Auxiliary, Fast, Projection
 from sparring.optim import SGD, Adam, AdamW, RMSprop
 from sparring.parts import catalogue
 from sparring.presets import PRESETS
@@ -29,6 +29,7 @@ from sparring.tricks import (
     DRAGAN,
     R1,
     R2,
+    AuxiliaryClassifier,
     Consistency,
     DiffAugment,
     FeatureMatching,
@@ -73,6 +74,8 @@ OTHER_TRICKS = (
     ADA(speed=200, p=0.5),
     Unrolled(steps=2),
 )
+# Those of networks that are told, or guess, the class.
+CLASS_TRICKS = (AuxiliaryClassifier(), Replay(size=24), R1(gamma=0.1, share=0.5))
 LABELS = NonSaturating(real=(0.8, 1.0), fake=0.1)
 MORE = {
     "every trick, DCGAN": Recipe(
@@ -104,6 +107,17 @@ MORE = {
         tricks=OTHER_TRICKS,
         d_steps=2,
         d_optim=RMSprop(lr=1e-4),
+    ),
+    "classes, Fast": Recipe(
+        nets=replace(NETS[Fast], condition=Auxiliary(width=3)),
+        tricks=CLASS_TRICKS,
+        balance_classes=True,
+    ),
+    "classes, MLP": Recipe(
+        nets=replace(NETS[MLP], condition=Projection(width=3), batchnorm=True),
+        loss=RelativisticPaired(),
+        tricks=CLASS_TRICKS[1:],
+        d_steps=2,
     ),
     "bf16": Recipe(nets=NETS[Fast], tricks=(R1(),), precision="bf16", g_optim=Adam(lr=1e-3)),
 }
@@ -224,7 +238,7 @@ def test_the_tricks_states_are_in_the_checkpoint(tmp_path):
 
 def test_every_trick_is_resumed():
     ours = {c for c in catalogue(Trick) if c.__module__.startswith("sparring.")}
-    assert ours == {type(t) for t in EVERY_TRICK + OTHER_TRICKS}
+    assert ours == {type(t) for t in EVERY_TRICK + OTHER_TRICKS + CLASS_TRICKS}
 
 
 def test_extending_a_finished_run_goes_on(tmp_path):

@@ -71,3 +71,36 @@ def test_points_never_end():
     assert feed(0).c is None
     assert not torch.equal(feed(0).x, feed(1).x)
     assert_close(feed(0).x, Feed(Ring().open(), batch=4, seed=0)(0).x)
+
+
+# ------------------------------------------------------------------------------ balanced classes
+
+
+def unequal() -> tuple[Images, torch.Tensor]:
+    """Ten images, numbered by their label; six of class 0, three of class 2, one of class 5."""
+    return numbered(10), torch.tensor([0, 2, 0, 0, 5, 0, 2, 0, 2, 0])
+
+
+@pytest.mark.parametrize("batch", [1, 4, 7, 12])
+def test_balanced_classes_take_turns(batch):
+    data, classes = unequal()
+    feed = Feed(data, batch=batch, seed=0, balance=classes)
+    shown = torch.cat([feed(turn).c for turn in range(-(-180 // batch))])[:180]
+    blocks = classes[shown].view(60, 3)
+    assert (blocks.sort(1).values == torch.tensor([0, 2, 5])).all()
+    assert len({tuple(block) for block in blocks.tolist()}) == 6  # in every order
+    for k, size in ((0, 6), (2, 3), (5, 1)):  # each class has epochs of its own
+        own = shown[classes[shown] == k].view(-1, size)
+        assert (own.sort(1).values == (classes == k).nonzero().T).all()
+
+
+def test_a_balanced_batch_depends_on_seed_and_number_alone():
+    data, classes = unequal()
+    whole = [Feed(data, batch=8, seed=1, balance=classes)(turn).c for turn in range(6)]
+    feed = Feed(data, batch=8, seed=1, balance=classes)
+    assert_close([feed(turn).c for turn in reversed(range(6))][::-1], whole)
+    ranks = [Feed(data, batch=4, seed=1, balance=classes, rank=r, world=2) for r in (0, 1)]
+    for turn, batch in enumerate(whole):
+        assert_close(torch.cat([feed(turn).c for feed in ranks]), batch)
+    other = Feed(data, batch=8, seed=2, balance=classes)
+    assert not torch.equal(torch.cat([other(t).c for t in range(6)]), torch.cat(whole))

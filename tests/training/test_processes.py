@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 from toys import ToyNets, set_up, toy, weights
 
-from sparring.data import Ring
+from sparring.data import Fashion, Ring
 from sparring.losses import (
     LeastSquares,
     NonSaturating,
@@ -22,13 +23,14 @@ from sparring.losses import (
     RelativisticPaired,
     Wasserstein,
 )
-from sparring.nets import MLP
+from sparring.nets import MLP, Auxiliary, Concat, Projection
 from sparring.optim import SGD
 from sparring.recipe import Recipe
 from sparring.tricks import (
     DRAGAN,
     R1,
     R2,
+    AuxiliaryClassifier,
     Consistency,
     GradientPenalty,
     HistoricalAveraging,
@@ -72,8 +74,32 @@ MEANS: dict[str, Recipe] = {
         ),
     ),
 }
+CLASSES = {"data": Fashion(), "held_out": 0, "batch": 8, "loss": LeastSquares()}
+RATES = {"g_optim": SGD(lr=0.01), "d_optim": SGD(lr=0.01)}
+PLAIN = MLP(g_widths=(8,), d_widths=(8,), latent=4, dropout=0.0)
+MEANS |= {
+    "classes": toy(
+        nets=replace(PLAIN, condition=Projection(width=3)),
+        balance_classes=True,
+        tricks=(R1(gamma=0.1),),
+        **CLASSES,
+        **RATES,
+    ),
+    "guessed classes": toy(
+        nets=replace(PLAIN, condition=Auxiliary(width=3)),
+        tricks=(AuxiliaryClassifier(),),
+        **CLASSES,
+        **RATES,
+    ),
+}
 # The others: the same weights on all ranks, no more.
 OTHERS: dict[str, Recipe] = {
+    "replay with classes": toy(
+        nets=replace(PLAIN, condition=Concat(width=3)),
+        tricks=(Replay(size=16), R1(gamma=0.1, share=0.5)),
+        **CLASSES,
+        **RATES,
+    ),
     "dropout, BatchNorm": toy(
         nets=MLP(g_widths=(8,), d_widths=(8,), batchnorm=True, dropout=0.3), batch=8, data=Ring()
     ),

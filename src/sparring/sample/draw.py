@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,8 +73,8 @@ class Model:
         return list(range(len(self.spec.classes))) if known else None
 
     def asked(self, classes: Classes) -> Tensor:
-        """Classes by name or index as int64 (m,), "all" as each once; of a generator that takes
-        numbers float (m, K). RecipeError for what is none of them."""
+        """Classes by name or index as int64 (m,), "all" as each once; of a generator that takes K
+        numbers rows of them as float (m, K). RecipeError for what is none of them."""
         if not self.conditional:
             raise RecipeError(
                 "this run knows no classes",
@@ -81,14 +83,7 @@ class Model:
             )
         names = self.spec.classes
         if self.spec.vectors:
-            rows = torch.as_tensor(classes) if isinstance(classes, Tensor | list | tuple) else None
-            if rows is None or rows.shape[-1:] != (len(names),):
-                raise RecipeError(
-                    "this run takes numbers, not classes",
-                    why=f"each sample has {len(names)}: {', '.join(names)}",
-                    fix="sparring.load(run).sample(n, classes=[[...], ...]) in Python",
-                )
-            return rows.float().reshape(-1, len(names))
+            return _rows(classes, names)
         if isinstance(classes, Tensor):
             classes = classes.flatten().tolist()
         words = [classes] if isinstance(classes, str | int) else list(classes)
@@ -98,15 +93,17 @@ class Model:
 
     def _class(self, word: str | int) -> int:
         """The index of a class."""
-        names = [_key(name) for name in self.spec.classes]
-        if _key(str(word)) in names:  # a class called "7" beats the one with the index 7
-            return names.index(_key(str(word)))
+        exact, loose = list(self.spec.classes), [_key(name) for name in self.spec.classes]
+        # A class called "7" beats the one with the index 7.
+        for name, names in ((str(word), exact), (_key(str(word)), loose)):
+            if name in names:
+                return names.index(name)
         if str(word).isdecimal() and int(word) < len(names):
             return int(word)
         raise RecipeError(
             f"no class is called '{word}'{nearest(str(word), self.spec.classes)}",
             why="the classes are " + ", ".join(self.spec.classes[:20]),
-            fix=f"a name, an index below {len(names)}, or all",
+            fix=f"a name, an index below {len(exact)}, or all",
         )
 
     @torch.no_grad()
@@ -133,6 +130,21 @@ class Model:
     def sample(self, n: int, seed: int = 0, classes: Classes | None = None) -> Tensor:
         """n samples: float (n, C, H, W) in [-1, 1], or points (n, d); `classes` take turns."""
         return torch.cat(list(self.batches(n, seed, classes)))
+
+
+def _rows(given: Any, names: tuple[str, ...]) -> Tensor:
+    """Rows of K numbers, float (m, K), one after another or nested; RecipeError for others."""
+    try:
+        rows = torch.tensor([float(x) for x in np.ravel(given)]).view(-1, len(names))
+        if not len(rows) or not bool(rows.isfinite().all()):
+            raise ValueError
+        return rows
+    except (ValueError, RuntimeError):
+        raise RecipeError(
+            "this run takes numbers, not classes",
+            why=f"each sample has {len(names)}: {', '.join(names)}",
+            fix="give a number for each, in this order",
+        ) from None
 
 
 def _key(name: str) -> str:
