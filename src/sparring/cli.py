@@ -529,6 +529,36 @@ def report_command(words: Sequence[str]) -> None:
     print(write_report(open_run(args.run), args.out))
 
 
+def compare_command(words: Sequence[str]) -> None:
+    """Compare runs: what differs in their recipes, scores with intervals, curves, samples."""
+    parser = Parser("compare", compare_command.__doc__ or "")
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="a page, such as compare.html")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    args = parser.read(words)
+    _load_parts(args)
+    if len(args.runs) < 2:
+        raise RecipeError("one run alone cannot be compared", fix="sparring compare RUN RUN ...")
+    if args.out and args.out.suffix not in (".html", ".htm"):
+        raise RecipeError(f"cannot write a comparison to {args.out}", fix="--out compare.html")
+
+    from sparring.report import ranking, write_comparison
+    from sparring.report.material import Material
+    from sparring.runs import open_run
+
+    runs = [open_run(path) for path in args.runs]
+    members = [Material(run) for run in runs]
+    found = ranking.as_json(members)
+    if args.out:
+        write_comparison(runs, args.out)
+    if args.json:
+        _print_json("compare", inputs=args.runs, **found)
+        return
+    print(ranking.as_text(members))
+    if args.out:
+        print(args.out)
+
+
 # ------------------------------------------------------------------------------------ what there is
 
 
@@ -618,6 +648,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "evaluate": evaluate_command,
     "score": score_command,
     "report": report_command,
+    "compare": compare_command,
     "inspect": inspect_command,
     "list": list_command,
 }

@@ -1,5 +1,6 @@
-"""The report of a run, one self-contained HTML page, and the figures it is made of."""
+"""The report of a run and the comparison of several: figures and self-contained HTML."""
 
+from sparring.report.compare import write_comparison
 from sparring.report.page import write_report
 
-__all__ = ["write_report"]
+__all__ = ["write_comparison", "write_report"]

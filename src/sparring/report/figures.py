@@ -25,6 +25,7 @@ _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": INK, "linestyle": (0, (1.2, 1.4))},
     {"color": MUTED, "linestyle": (0, (6, 1.6, 1.2, 1.6))},
 )
+_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _PLACES = 300
 
 
@@ -66,12 +67,13 @@ def curves(
     limits: tuple[float, float] | None = None,
     percent: bool = False,
     log: bool | None = None,
+    marked: bool = False,
     size: tuple[float, float] = (420, 250),
 ) -> str:
     """Lines over the number of images seen; "" when no number is finite.
 
     Many points are averaged in 300 places, with a band from the least to the greatest. log: the
-    vertical axis, None decides by the numbers.
+    vertical axis, None decides by the numbers. marked: each line has marks of its own.
     """
     ready = [(line, *_finite(line)) for line in lines]
     ready = [(line, x, y) for line, x, y in ready if np.isfinite(y).any()]
@@ -79,7 +81,8 @@ def curves(
         return ""
     with axes(*size) as ax:
         for i, (line, x, y) in enumerate(ready):
-            _line(ax, x, y, line, _LOOKS[i % len(_LOOKS)])
+            mark = _MARKS[i % len(_MARKS)] if marked else ""
+            _line(ax, x, y, line, _LOOKS[i % len(_LOOKS)], mark)
         _images_axis(ax, max(x.max() for _, x, _ in ready))
         every = np.concatenate([y[np.isfinite(y)] for *_, y in ready])
         if limits:
@@ -103,7 +106,7 @@ def _finite(line: Series) -> tuple[Array, Array]:
     return x, np.where(np.isfinite(y), y, np.nan)
 
 
-def _line(ax: Axes, x: Array, y: Array, line: Series, look: dict[str, Any]) -> None:
+def _line(ax: Axes, x: Array, y: Array, line: Series, look: dict[str, Any], mark: str = "") -> None:
     if line.se is not None:
         se = np.nan_to_num(np.asarray(line.se, float))
         ax.fill_between(x, y - 2 * se, y + 2 * se, color=look["color"], alpha=0.16, linewidth=0)
@@ -111,7 +114,36 @@ def _line(ax: Axes, x: Array, y: Array, line: Series, look: dict[str, Any]) -> N
         x, y, low, high = _thinned(x, y)
         ax.fill_between(x, low, high, color=look["color"], alpha=0.16, linewidth=0)
     few = np.isfinite(y).sum() < 12
-    ax.plot(x, y, label=line.name, marker="o" if few else "", markersize=4, **look)
+    apart = max(1, len(x) // 8)
+    mark = mark or ("o" if few else "")
+    size = 6 if mark and not few else 4
+    ax.plot(x, y, label=line.name, marker=mark, markersize=size, markevery=apart, **look)
+
+
+def intervals(
+    rows: Sequence[tuple[str, float, float | None, float | None, Sequence[float]]], label: str
+) -> str:
+    """A row for each (name, value, low, high, values of single runs): a dot, its interval, and the
+    single values as small strokes; "" for no rows."""
+    if not rows:
+        return ""
+    with axes(420, 56 + 34 * len(rows)) as ax:
+        for i, (_, value, low, high, single) in enumerate(rows):
+            if low is not None and high is not None:
+                ax.plot([low, high], [i, i], color=REAL, marker="|", markersize=11)
+            ax.plot([value], [i], _MARKS[i % len(_MARKS)], color=REAL, markersize=7)
+            if len(single) > 1:
+                ax.plot(single, [i + 0.24] * len(single), "|", color=FAKE, markersize=8)
+        ax.set_yticks(range(len(rows)), [_brief(name) for name, *_ in rows])
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.xaxis.set_major_formatter(FuncFormatter(compact))
+        ax.margins(x=0.06)
+        return render(ax, label)
+
+
+def _brief(name: str) -> str:
+    return name if len(name) <= 24 else name[:11] + "…" + name[-12:]
 
 
 def _thinned(x: Array, y: Array) -> tuple[Array, Array, Array, Array]:
@@ -364,6 +396,7 @@ __all__ = [
     "compact",
     "curves",
     "densities",
+    "intervals",
     "judgement",
     "moving_histogram",
     "moving_points",

@@ -5,6 +5,31 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
+
+# Nothing may be fetched: the page holds all it shows.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def document(title: str, head: str, sections: Iterable[tuple[str, str, str]]) -> str:
+    """A whole page: `head` is HTML, sections are (key, title, HTML); empty ones are left out."""
+    made = [section for section in sections if section[2]]
+    links = "".join(f'<a href="#{key}">{text(name)}</a>' for key, name, _ in made)
+    body = "".join(
+        f'<section id="{key}"><h2>{text(name)}</h2>{content}</section>'
+        for key, name, content in made
+    )
+    here = files("sparring.report")
+    style, script = ((here / name).read_text("utf-8") for name in ("page.css", "page.js"))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{text(title)} · sparring</title><style>{style}</style></head>"
+        f"<body><header>{head}<nav>{links}</nav></header><main>{body}</main>"
+        f"<footer>Written by sparring.</footer><script>{script}</script></body></html>\n"
+    )
 
 
 def text(value: object) -> str:

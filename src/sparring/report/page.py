@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 from sparring.data import Images, Points
 from sparring.errors import DataError, RunError
 from sparring.report import evidence, gallery, overview, progress, toys
-from sparring.report.markup import paragraph, text
+from sparring.report.markup import document, paragraph
 from sparring.report.material import Material
 from sparring.runs import Run
 from sparring.storage import disk_errors, replace_file
 
 Section = tuple[str, str, Callable[[Material], str]]
-
-# Nothing may be fetched: the page holds all it shows.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def write_report(
@@ -39,23 +35,7 @@ def write_report(
 def page(m: Material) -> str:
     """The whole HTML text."""
     made = [(key, title, _attempt(build, m)) for key, title, build in sections(m)]
-    made = [section for section in made if section[2]]
-    links = "".join(f'<a href="#{key}">{text(title)}</a>' for key, title, _ in made)
-    body = "".join(
-        f'<section id="{key}"><h2>{text(title)}</h2>{content}</section>'
-        for key, title, content in made
-    )
-    here = files("sparring.report")
-    style, script = ((here / name).read_text("utf-8") for name in ("page.css", "page.js"))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{text(m.run.name)} · sparring</title><style>{style}</style></head>"
-        f"<body><header>{overview.head(m)}<nav>{links}</nav></header><main>{body}</main>"
-        f"<footer>Written by sparring.</footer><script>{script}</script></body></html>\n"
-    )
+    return document(m.run.name, overview.head(m), made)
 
 
 def sections(m: Material) -> list[Section]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -18,18 +20,31 @@ _FRAMES = 24
 
 def samples(m: Material) -> str:
     """Generated points over time, with a slider."""
-    dimensions = m.points.shape[0]
-    frames = m.clouds(dimensions, _FRAMES)
-    if not frames:
-        raise RunError("no samples of points", where=m.run.samples)
-    if dimensions == 1:
-        x = _line(m.points)
-        stage = figures.moving_histogram(frames, x, m.points.log_density(x[:, None]).exp())
-    else:
-        stage = figures.moving_points(frames, m.reals[:300], _limits(m.points))
+    frames = _clouds(m)
+    stage = _stage(m, frames)
     caption = "The same latents all along, through the moving average of G."
     last = f"{frames[-1][0]:,} images"
     return slider(stage, len(frames), "Number of images seen in training", last, caption)
+
+
+def cloud(m: Material) -> str:
+    """The last points alone."""
+    return _stage(m, _clouds(m)[-1:])
+
+
+def _clouds(m: Material) -> list[tuple[int, Any]]:
+    frames = m.clouds(m.points.shape[0], _FRAMES)
+    if not frames:
+        raise RunError("no samples of points", where=m.run.samples)
+    return frames
+
+
+def _stage(m: Material, frames: list[tuple[int, Any]]) -> str:
+    """Points at several times, one cloud or histogram for each."""
+    if m.points.shape[0] == 1:
+        x = _line(m.points)
+        return figures.moving_histogram(frames, x, m.points.log_density(x[:, None]).exp())
+    return figures.moving_points(frames, m.reals[:300], _limits(m.points))
 
 
 def line(m: Material) -> str:
