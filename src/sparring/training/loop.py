@@ -305,7 +305,7 @@ class Loop:
         self.paused += time.perf_counter() - start
 
     def sample(self, images: int) -> None:
-        """The same latents as always: a grid of 64 images, or 2,000 points as an array."""
+        """The same latents as always: a grid of about 64 images, or 2,000 points as an array."""
         model, seed = self.model(images), self.setup.recipe.seed
         path = self.run.samples / f"{images:09d}"
         if model.spec.points:
@@ -317,6 +317,7 @@ class Loop:
             height, width = model.spec.shape[1:]
             n = 64 if max(height, width) <= 64 else 36
             classes = model.every_class(MOST_ROWS)
+            n -= n % len(classes) if classes else 0  # as many of each
             x = model.sample(n, seed, classes)
             labels = None if classes is None else model.conditions(n, seed, classes=classes)
             replace_file(path.with_suffix(".png"), png(in_rows(to_uint8(x), labels)))
