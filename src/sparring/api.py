@@ -38,6 +38,8 @@ def train(
     on_tick: Tick | None = None,
     watch: Sequence[Watcher] = (),
     logger: Sequence[str] = (),
+    init_from: str | Path | None = None,
+    devices: int = 1,
     quiet: bool = True,
 ) -> Run:
     """Trains a recipe into a new run folder and writes its report.
@@ -46,6 +48,8 @@ def train(
     number of images this machine trains in that time. parts: your own part files, of which the run
     keeps copies. on_tick: called with each row of statistics (the columns of stats.jsonl).
     watch: Watchers, which hear of samples and scores as well. logger: "tensorboard", "wandb".
+    init_from: a run whose weights are taken over where name and shape agree. devices: as many
+    processes share each batch, each of which runs your script from its beginning.
     Errors are SparringErrors: RecipeError, DataError, DiskError,
     DivergedError, and Stopped after a Ctrl-C, when everything is saved.
     """
@@ -64,6 +68,8 @@ def train(
         on_tick=on_tick,
         watch=watch,
         logger=logger,
+        init_from=init_from,
+        devices=devices,
         on_end=_write,
         quiet=quiet,
     )
@@ -79,6 +85,7 @@ def resume(
     on_tick: Tick | None = None,
     watch: Sequence[Watcher] = (),
     logger: Sequence[str] = (),
+    devices: int = 1,
     quiet: bool = True,
 ) -> Run:
     """Continues a run exactly where its newest intact checkpoint stands.
@@ -96,6 +103,7 @@ def resume(
         on_tick=on_tick,
         watch=watch,
         logger=logger,
+        devices=devices,
         on_end=_write,
         quiet=quiet,
     )

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import logging
+import os
 import sys
 import textwrap
 import traceback
@@ -75,11 +76,16 @@ def train_command(words: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--preset",
-        default="auto",
         metavar="NAME",
         help="a named recipe, or file.py:function (default: auto)",
     )
     parser.add_argument("--out", metavar="RUN", help="the run's folder (default: runs/NNNN-...)")
+    parser.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="RUN",
+        help="start from this run's weights; without --preset with its recipe as well",
+    )
     parser.add_argument("--minutes", type=float, metavar="M", help="the budget as training time")
     _add_common(parser)
     _add_recipe(parser)
@@ -91,13 +97,20 @@ def train_command(words: Sequence[str]) -> None:
     from sparring.api import train
     from sparring.data import source
     from sparring.presets import preset
+    from sparring.runs import open_run
     from sparring.training.device import Device
+    from sparring.training.inherit import afresh
 
     data = source(args.data) if args.data else None
-    name, recipe = preset(args.preset, data, Device(args.device).kind)
-    own = [*args.parts, *([Path(args.preset.rsplit(":", 1)[0])] if ":" in args.preset else [])]
-    if args.preset == "auto" and not args.quiet:
-        print(f"preset: {name} (chosen for this data and device)", file=sys.stderr)
+    if args.init_from is not None and args.preset is None:
+        name, recipe = "finetuned", afresh(open_run(args.init_from).recipe)
+    else:
+        name, recipe = preset(args.preset or "auto", data, Device(args.device).kind)
+        if args.preset in (None, "auto") and not args.quiet and _speaks():
+            print(f"preset: {name} (chosen for this data and device)", file=sys.stderr)
+    own = list(args.parts)
+    if args.preset is not None and ":" in args.preset:
+        own.append(Path(args.preset.rsplit(":", 1)[0]))
     if data is not None:
         recipe = dataclasses.replace(recipe, data=data)
     recipe = _apply(args, recipe)
@@ -109,6 +122,8 @@ def train_command(words: Sequence[str]) -> None:
         minutes=args.minutes,
         parts=own,
         logger=args.logger,
+        init_from=args.init_from,
+        devices=args.devices,
         quiet=args.quiet,
     )
     _finish(run.path, args.quiet)
@@ -134,6 +149,7 @@ def resume_command(words: Sequence[str]) -> None:
         override=args.override,
         device=args.device,
         logger=args.logger,
+        devices=args.devices,
         quiet=args.quiet,
     )
     _finish(run.path, args.quiet)
@@ -141,6 +157,13 @@ def resume_command(words: Sequence[str]) -> None:
 
 def _add_common(parser: Parser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--devices",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="GPUs, or CPU processes, that share each batch (default: 1)",
+    )
     parser.add_argument(
         "--logger",
         nargs="+",
@@ -302,7 +325,14 @@ def _load_parts(args: Args) -> None:
             load_parts(path)
 
 
+def _speaks() -> bool:
+    """Whether this process is the first of those that train together: the others are silent."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("RANK", "0") == "0"
+
+
 def _finish(path: Path, quiet: bool) -> None:
+    if not _speaks():
+        return
     if not quiet:
         print(f"report: {path / 'report.html'}", file=sys.stderr)
     print(path)
@@ -685,6 +715,8 @@ def main(words: Sequence[str] | None = None) -> int:
             raise RecipeError(f"no command is called '{words[0]}'{hint}", fix="sparring --help")
         COMMANDS[words[0]](words[1:])
     except SparringError as e:
+        if not _speaks():  # the first process meets it too, and says so
+            return 0
         if "--debug" in words:
             traceback.print_exc()
         prefix = "" if e.exit_code == 75 else "error: "

@@ -241,6 +241,16 @@ def open_run(path: str | Path) -> Run:
     return Run(folder)
 
 
+def refuse_existing(out: str | Path | None) -> None:
+    """RecipeError where the folder of a new run is there already."""
+    if out is not None and Path(out).expanduser().exists():
+        raise RecipeError(
+            f"--out {out} exists",
+            why="a run never overwrites another",
+            fix=f"choose another name, or sparring resume {out}",
+        )
+
+
 def create_run(out: str | Path | None, name: str) -> Run:
     """A new run folder: `out`, or runs/NNNN-name. RecipeError if `out` exists."""
     if out is None:
@@ -249,12 +259,7 @@ def create_run(out: str | Path | None, name: str) -> Run:
         folder = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
     else:
         folder = Path(out).expanduser()
-    if folder.exists():
-        raise RecipeError(
-            f"--out {folder} exists",
-            why="a run never overwrites another",
-            fix=f"choose another name, or sparring resume {folder}",
-        )
+    refuse_existing(folder)
     with disk_errors("the run folder", folder, fix="choose a writable place with --out"):
         (folder / "samples").mkdir(parents=True)
         (folder / "checkpoints").mkdir()

@@ -108,6 +108,13 @@ class Device:
         assert isinstance(total, Tensor)
         return total
 
+    def mean_numbers(self, values: dict[str, float]) -> dict[str, float]:
+        """The means over all processes of numbers that each has under the same names."""
+        if self.world == 1:
+            return values
+        means = self.mean(torch.tensor(list(values.values()), device=self.torch))
+        return dict(zip(values, means.tolist(), strict=True))
+
     def mean_gradients(self, gradients: Sequence[Tensor | None]) -> None:
         """Averages gradients over all processes, in place, by one all-reduce."""
         if self.world == 1:

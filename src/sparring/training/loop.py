@@ -7,7 +7,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +17,8 @@ import torch
 
 from sparring.errors import DivergedError, RecipeError, SparringError
 from sparring.nets import Discriminator, Generator
-from sparring.recipe import Recipe, differences
-from sparring.runs import Run, create_run, locked, open_run
+from sparring.recipe import Recipe, differences, read_recipe
+from sparring.runs import Run, create_run, locked, open_run, refuse_existing
 from sparring.sample import Model, in_rows, png, to_uint8
 from sparring.sample.evaluate import evaluate
 from sparring.sample.judge import judging
@@ -26,6 +26,7 @@ from sparring.storage import replace_file
 from sparring.training.checkpoint import newest_checkpoint, save_checkpoint
 from sparring.training.device import Device
 from sparring.training.forecast import plan
+from sparring.training.inherit import inherit
 from sparring.training.setup import Material, Setup, open_data
 from sparring.training.signals import Interrupts
 from sparring.training.stats import Stats
@@ -55,6 +56,8 @@ def train(
     on_tick: Tick | None = None,
     watch: Sequence[Watcher] = (),
     logger: Sequence[str] = (),
+    init_from: str | Path | None = None,
+    devices: int = 1,
     on_end: End | None = None,
     quiet: bool = False,
 ) -> Run:
@@ -63,30 +66,55 @@ def train(
     `out` defaults to runs/NNNN-data-name. `minutes` replaces the recipe's budget by the number of
     images this machine trains in that time. `parts` are the user's own files, of which the run
     keeps copies. `on_tick` gets each row of statistics; `watch` and the loggers named by `logger`
-    hear of more; `on_end` gets the run and its opened data when training is done, was stopped or
-    has diverged.
+    hear of more; `init_from` is a run whose weights are taken over where they fit; `devices`
+    processes share each batch; `on_end` gets the run and its opened data when training is done,
+    was stopped or has diverged.
     Raises RecipeError, DataError, DiskError, DivergedError, Stopped.
     """
-    machine = Device(device)
+    machine = Device(device, processes=devices)
     if minutes is not None and not minutes > 0:
         raise RecipeError(f"--minutes must be positive, not {minutes}")
-    found, given = loggers(logger), recipe
-    recipe, material = open_data(given)
-    where = Path(out or "runs")
-    recipe, said = plan(given, recipe, material, machine, where, minutes=minutes, heard=not quiet)
-    machine.precision = cast(Any, recipe.precision)
-    setup = Setup(recipe, material, machine)
+    found = loggers(logger)
+    if not machine.first:
+        return _join(machine, init_from)
+    refuse_existing(out)
+    given, (recipe, material) = recipe, open_data(recipe)
+    alone, where = Device(device), Path(out or "runs")
+    recipe, said = plan(given, recipe, material, alone, where, minutes=minutes, heard=not quiet)
+    setup, taken = _begin(recipe, material, machine, init_from)
     run = create_run(out, f"{type(recipe.data).__name__.lower()}-{name}")
     run.write_recipe(recipe)
     run.keep_parts(parts)
+    machine.launch()
+    machine.agree((str(run.path), str(recipe)))
     with locked(run), Terminal(run.log, recipe.images, quiet) as terminal:
         terminal.say(_opening(run, setup, material))
-        for line in (*said, *setup.warnings, *_left_out(material)):
+        for line in (*taken, *said, *setup.warnings, *_left_out(material)):
             terminal.say(line)
-        setup.everything.state = {"seconds": 0.0}
         watchers = _watchers(on_tick, watch, found, terminal)
         Loop(run, setup, material, terminal, watchers, on_end).go(0)
     return run
+
+
+def _join(machine: Device, init_from: str | Path | None) -> Run:
+    """What every process but the first does: it steps along, and neither writes nor speaks."""
+    machine.launch()
+    path, text = machine.agree(("", ""))
+    recipe, material = open_data(read_recipe(text))
+    setup, _ = _begin(recipe, material, machine, init_from)
+    run = Run(path)
+    Loop(run, setup, material, Terminal(None, recipe.images, quiet=True)).go(0)
+    return run
+
+
+def _begin(
+    recipe: Recipe, material: Material, machine: Device, init_from: str | Path | None
+) -> tuple[Setup, list[str]]:
+    """Everything at image 0, and the lines that say what was taken from another run."""
+    machine.precision = cast(Any, recipe.precision)
+    setup = Setup(recipe, material, machine)
+    setup.everything.state = {"seconds": 0.0}
+    return setup, inherit(setup.everything, init_from) if init_from else []
 
 
 def resume(
@@ -99,6 +127,7 @@ def resume(
     on_tick: Tick | None = None,
     watch: Sequence[Watcher] = (),
     logger: Sequence[str] = (),
+    devices: int = 1,
     on_end: End | None = None,
     quiet: bool = False,
 ) -> Run:
@@ -107,7 +136,9 @@ def resume(
     A `recipe` that differs from the run's is refused, with the differences, unless `override`.
     """
     run, found = open_run(path), loggers(logger)
-    with locked(run):
+    machine = Device(device, processes=devices)
+    first = machine.first
+    with locked(run) if first else nullcontext():
         saved = newest_checkpoint(run)
         wanted = recipe or run.recipe
         wanted = wanted if images is None else replace(wanted, images=images)
@@ -125,9 +156,14 @@ def resume(
                 fix=f"sparring resume {run.path} --images {2 * saved.state['images']}",
             )
         wanted, material = open_data(wanted)
-        setup = Setup(wanted, material, Device(device, cast(Any, wanted.precision)))
+        setup, _ = _begin(wanted, material, machine, None)
         setup.everything.restore(saved.files)
         setup.everything.state = saved.state
+        machine.launch()
+        if not first:
+            silent = Terminal(None, wanted.images, quiet=True)
+            Loop(run, setup, material, silent).go(saved.state["step"])
+            return run
         with Terminal(run.log, wanted.images, quiet) as terminal:
             for line in saved.skipped:
                 terminal.say(f"warning: checkpoint {line}; an older one is used")
@@ -202,6 +238,7 @@ class Loop:
         """Steps `first` to the end of the budget, then `on_end`."""
         for watcher in self.watchers:
             watcher.begin(self.run, first * self.setup.recipe.images_per_step)
+        device = self.setup.device
         try:
             # The caller's global random numbers are none of a run's business.
             with torch.random.fork_rng(devices=[]):
@@ -214,6 +251,7 @@ class Loop:
         finally:
             for watcher in self.watchers:
                 watcher.end(self.run)
+            device.land()
 
     def end(self) -> None:
         """Hands the run and its data on."""
@@ -239,10 +277,8 @@ class Loop:
                 def due(every: int, now: int = images, done: bool = done) -> bool:
                     return done or (every > 0 and now // every > (now - per_step) // every)
 
-                stop = interrupts.asked
-                if due(tick) or stop:
-                    self.tick(number + 1)
-                if due(recipe.checkpoint_every or 0) or stop:
+                stop = self.setup.device.any(interrupts.asked)
+                if due(tick) or due(recipe.checkpoint_every or 0) or stop:
                     self.tick(number + 1)
                 with self.pause():
                     if due(recipe.sample_every or 0):
@@ -267,7 +303,7 @@ class Loop:
         if self.stats.steps == 0:
             return
         number, per_step = self.stats.steps, self.setup.recipe.images_per_step
-        means = self.stats.read()
+        means = self.setup.device.mean_numbers(self.stats.read())
         now = time.perf_counter()
         row = {
             "images": steps * per_step,
@@ -277,7 +313,8 @@ class Loop:
             "memory": _memory(),
         }
         self.ticked, self.paused = now, 0.0
-        self.run.add("stats", row)
+        if self.setup.device.first:
+            self.run.add("stats", row)
         bad = [name for name, v in means.items() if not math.isfinite(v)]
         if bad:
             kept = self.run.saved()[:1]
@@ -306,6 +343,8 @@ class Loop:
 
     def sample(self, images: int) -> None:
         """The same latents as always: a grid of about 64 images, or 2,000 points as an array."""
+        if not self.setup.device.first:
+            return
         model, seed = self.model(images), self.setup.recipe.seed
         path = self.run.samples / f"{images:09d}"
         if model.spec.points:
@@ -326,6 +365,8 @@ class Loop:
 
     def save(self, steps: int) -> None:
         """A checkpoint, and the generator that samples are drawn from."""
+        if not self.setup.device.first:
+            return
         images = steps * self.setup.recipe.images_per_step
         everything = self.setup.everything
         everything.state = {
@@ -344,6 +385,8 @@ class Loop:
 
         A failing metric goes into skipped.jsonl and never stops the training.
         """
+        if not self.setup.device.first:
+            return
         start = time.perf_counter()
         recipe, model = self.setup.recipe, self.model(images)
         judge, metrics = judging(self.discriminator), recipe.metrics or ()

@@ -16,9 +16,9 @@ from sparring.storage import disk_errors
 
 
 class Terminal:
-    """Speaks on standard error. `quiet` leaves only the log."""
+    """Speaks on standard error and in the log: `quiet` only in the log, without one not at all."""
 
-    def __init__(self, log: Path, total: int, quiet: bool = False) -> None:
+    def __init__(self, log: Path | None, total: int, quiet: bool = False) -> None:
         self.log, self.total, self.quiet = log, total, quiet
         self.console = Console(stderr=True, highlight=False)
         self.live: Progress | None = None
@@ -67,6 +67,8 @@ class Terminal:
             self._write(text)
 
     def _write(self, text: str) -> None:
+        if self.log is None:
+            return
         with disk_errors(self.log.name, self.log.parent), open(self.log, "a") as f:
             f.write(text + "\n")
 
