@@ -393,3 +393,12 @@ def test_samples_under_a_file(ring: Path, capsys: pytest.CaptureFixture[str]) ->
     Path("file").write_text("")
     line = fails(capsys, 5, "sample", str(ring), "--out", "file/x.npz")
     assert "choose a place that can be written" in line
+
+
+def test_a_run_may_start_from_another(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "grid", "--images", "64", "--init-from", str(ring), "--out", "child"]
+    assert main(words) == 0
+    _, err = capsys.readouterr()
+    assert f"tensors taken from {ring}" in err
+    assert Run(Path("child")).recipe.nets == Run(ring).recipe.nets
+    assert "no run at" in fails(capsys, 4, "train", "ring", "--init-from", "nowhere")
