@@ -387,6 +387,13 @@ def morph_command(words: Sequence[str]) -> None:
         "--out", type=Path, metavar="FILE", help="morph.gif, .webp or .png (default: RUN/morph.gif)"
     )
     _add_classes(parser, "keep this class; walk from one to the next where there are several")
+    parser.add_argument(
+        "--path", default="spherical", help="spherical or linear, between latents (spherical)"
+    )
+    parser.add_argument("--stops", type=_count, default=6, help="latents on the way (default: 6)")
+    parser.add_argument(
+        "--frames", type=_count, default=12, help="pictures from one to the next (default: 12)"
+    )
     args = parser.read(words)
     _load_parts(args)
 
@@ -395,7 +402,15 @@ def morph_command(words: Sequence[str]) -> None:
 
     run = open_run(args.run)
     out = args.out or run.path / "morph.gif"
-    save_morph(load(run), out, seed=args.seed, classes=args.classes)
+    save_morph(
+        load(run),
+        out,
+        seed=args.seed,
+        classes=args.classes,
+        path=args.path,
+        stops=args.stops,
+        frames=args.frames,
+    )
     print(out)
 
 
@@ -550,13 +565,19 @@ def report_command(words: Sequence[str]) -> None:
     parser = Parser("report", report_command.__doc__ or "")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--out", type=Path, metavar="FILE", help="(default: RUN/report.html)")
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="also each figure, as SVG and PNG",
+    )
     args = parser.read(words)
     _load_parts(args)
 
     from sparring.report import write_report
     from sparring.runs import open_run
 
-    print(write_report(open_run(args.run), args.out))
+    print(write_report(open_run(args.run), args.out, figures=args.figures))
 
 
 def compare_command(words: Sequence[str]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import hashlib
+import html
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -51,6 +53,31 @@ class Run:
     @property
     def name(self) -> str:
         return self.path.resolve().name
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how far it is, the newest samples, the last scores."""
+        rows, told = self.stats(), [html.escape(self.name)]
+        seen = rows[-1]["images"] if rows else 0
+        with suppress(RunError):
+            told.append(f"{seen:,} of {self.recipe.images:,} images")
+        pictures = sorted(self.samples.glob("*.png"), key=lambda p: p.stem.zfill(12))
+        shown = ""
+        if pictures:
+            data = base64.b64encode(pictures[-1].read_bytes()).decode()
+            look = "max-width:384px;image-rendering:pixelated"
+            shown = f'<img alt="samples" style="{look}" src="data:image/png;base64,{data}"/>'
+        last = {row["metric"]: row for row in self.scores() if "metric" in row}
+        cells = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{_with_error(row)}</td>"
+            f"<td>at {row.get('images', 0):,} images</td></tr>"
+            for name, row in last.items()
+        )
+        table = f"<table>{cells}</table>" if cells else ""
+        report = f"<p><code>{html.escape(str(self.report))}</code></p>"
+        return f"<div><p><b>{' · '.join(told)}</b></p>{shown}{table}{report}</div>"
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -209,6 +236,13 @@ class Run:
             fix = f"sparring resume {self.path} writes it anew from a checkpoint"
             raise RunError("cannot load the generator", where=path, why=why, fix=fix) from e
         return generator.eval().requires_grad_(False), spec, images
+
+
+def _with_error(row: dict[str, Any]) -> str:
+    """A score as one reads it."""
+    value, se = row.get("value"), row.get("se")
+    text = "not finite" if value is None else f"{value:.4g}"
+    return text if se is None else f"{text} ± {se:.2g}"
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

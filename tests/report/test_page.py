@@ -11,13 +11,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from sparring.data import Folder, Mixture1D, Ring
+from sparring.data import Folder, Images, Mixture1D, Ring
 from sparring.errors import RunError
 from sparring.losses import Hinge
 from sparring.nets import MLP
@@ -115,7 +116,12 @@ def report(run: Run, **more: Any) -> Page:
 
 
 ALWAYS = {"samples", "scores", "curves", "recipe", "versions", "papers"}
-KINDS = {"images": {"beside", "morph"}, "line": {"line"}, "plane": {"plane"}, "hinge": {"line"}}
+KINDS = {
+    "images": {"beside", "nearest", "morph", "between"},
+    "line": {"line"},
+    "plane": {"plane"},
+    "hinge": {"line"},
+}
 
 
 @pytest.mark.parametrize("run", KINDS, indirect=True)
@@ -159,7 +165,7 @@ def test_what_comes_from_data_is_text(run: Run) -> None:
     assert "<img src=x" not in page.source
     for section in ("findings", "scores"):
         assert bad in page.sections[section]
-    assert set(page.sections) == ALWAYS | {"beside", "morph", "findings"}
+    assert set(page.sections) == ALWAYS | KINDS["images"] | {"findings"}
 
 
 @pytest.mark.parametrize("run", ["images"], indirect=True)
@@ -261,7 +267,58 @@ def test_scores_show_their_error_their_protocol_and_their_course(run: Run) -> No
     assert "m, ± 2 standard errors" in said
 
 
+@pytest.mark.parametrize("run", ["images", "plane", "line"], indirect=True)
+def test_figures_are_saved_as_files_that_need_no_page(run: Run, tmp_path: Path) -> None:
+    write_report(run)
+    alone = run.report.read_bytes()
+    folder = tmp_path / "figures"
+    write_report(run, figures=folder)
+    assert run.report.read_bytes() == alone
+    drawn = {f.stem for f in folder.glob("*.svg")}
+    assert "losses-of-d-and-g" in drawn
+    assert drawn <= {f.stem for f in folder.glob("*.png")}
+    assert len(drawn) == alone.count(b"<svg")
+    for file in folder.iterdir():
+        if file.suffix == ".svg":
+            text = file.read_text()
+            assert ElementTree.fromstring(text).get("width")
+            assert "var(" not in text
+        else:
+            with Image.open(file) as picture:
+                picture.load()
+    with Image.open(folder / "losses-of-d-and-g.png") as picture:
+        colours = {c for _, c in picture.convert("RGB").getcolors(10**6) or []}
+        assert {(0x0B, 0x62, 0xA4), (0xBC, 0x4A, 0x10), (255, 255, 255)} <= colours
+
+
+@pytest.mark.parametrize("run", ["images"], indirect=True)
+def test_nearest_images_are_not_looked_for_without_data(run: Run, tmp_path: Path) -> None:
+    run.write_recipe(replace(run.recipe, data=Folder(path=str(tmp_path / "gone"))))
+    assert "nearest" not in report(run).sections
+
+
 # ------------------------------------------------------------------------------------------ pieces
+
+
+def test_the_nearest_images_are_the_nearest() -> None:
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (3000, 1, 4, 4), generator=rng, dtype=torch.uint8)
+    x = torch.cat([pixels[[7, 2999]], 255 - pixels[:3]])
+    found, looked = pictures.neighbours(Images(pixels), x, 4, 0)
+    assert looked == 3000
+    far = (x[:, None].double() - pixels[None].double()).flatten(2).square().sum(2)
+    expected = far.sort().values[:, :4]
+    got = (x[:, None].double() - found.double()).flatten(2).square().sum(2)
+    torch.testing.assert_close(got, expected)
+    assert torch.equal(found[:2, 0], x[:2])
+
+
+def test_of_a_large_set_a_share_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_LOOKED", 16 * 50)
+    pixels = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1).expand(-1, 1, 4, 4)
+    found, looked = pictures.neighbours(Images(pixels), pixels[:10], 2, 0)
+    assert looked == 50
+    assert len(set(found[:, :, 0, 0, 0].flatten().tolist())) > 2
 
 
 def test_d_beside_the_optimal_d() -> None:

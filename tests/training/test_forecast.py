@@ -111,8 +111,8 @@ def test_a_disk_too_small_is_refused(tmp_path: Path) -> None:
 
 def test_a_peak_is_that_of_another_moment_for_another_batch() -> None:
     need = Needs(forecast._lines([[100 + 7 * b, 11 * b] for b in (8, 24)], 8), checkpoint=0)
-    assert need.memory(10) == round(1.5 * 170)
-    assert need.memory(100) == round(1.5 * 1100)
+    assert need.memory(10) == round(1.7 * 170)
+    assert need.memory(100) == round(1.7 * 1100)
     assert forecast._lines([[1, 5], [13]], 4).tolist() == [[1.0], [1.0]]
 
 

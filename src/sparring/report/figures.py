@@ -261,7 +261,8 @@ def moving_histogram(frames: Sequence[tuple[int, ArrayLike]], x: ArrayLike, p: A
             corners = [(e, v) for i, v in enumerate(h) for e in edges[i : i + 2]]
             shapes.append("M" + "L".join(place(ax, e, v) for e, v in corners))
         over = _frames(frames, shapes, width=1.7)
-        return render(ax, "Histogram of generated points over time", over)
+        label = "Histogram of generated points over time"
+        return render(ax, label, over, lambda: ax.stairs(heights[-1], edges, color=FAKE, lw=1.7))
 
 
 # ----------------------------------------------------------------------------------- in the plane
@@ -285,7 +286,9 @@ def moving_points(
             for _, points in frames
         ]
         over = _frames(frames, shapes, width=3)
-        return render(ax, "Generated points over time among real ones", over)
+        end = _inside(frames[-1][1], limits)[:1000]
+        label = "Generated points over time among real ones"
+        return render(ax, label, over, lambda: ax.plot(*end.T, "o", color=FAKE, markersize=3))
 
 
 def surface(

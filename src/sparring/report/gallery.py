@@ -9,11 +9,14 @@ from sparring.errors import DataError, RecipeError, RunError
 from sparring.report import markup
 from sparring.report.markup import figure, image, paragraph, slider, text
 from sparring.report.material import Material, evenly
-from sparring.report.pictures import embed, embed_file, how_many, morph, reals
+from sparring.report.pictures import embed, embed_file, how_many, morph, neighbours, reals
 from sparring.sample import grid, to_uint8
+from sparring.sample.morph import plane
+from sparring.sample.morph import walk as morph_between
 
-# Bytes before base64 adds a third: 2.8 MB in all, so that the page stays below 5.
-FRAMES, GRID, MORPH, CLASSES = 1_400_000, 200_000, 500_000, 300_000
+# Bytes before base64 adds a third: 3 MB in all, so that the page stays below 5.
+FRAMES, GRID, MORPH, CLASSES = 1_200_000, 200_000, 400_000, 250_000
+NEAREST, PLANE, PATH = 200_000, 200_000, 150_000
 MOST_FRAMES = 24
 MOST_CLASSES = 20
 
@@ -80,6 +83,51 @@ def classes(m: Material) -> str:
     if len(known) > len(shown):
         caption += f" {len(shown)} of {len(known)} classes are shown."
     return figure(f'<table class="classes">{"".join(rows)}</table>', caption)
+
+
+def nearest(m: Material) -> str:
+    """Samples, each with the training images nearest to it in pixels; nothing without the data."""
+    try:
+        train = m.train
+    except (DataError, RecipeError, OSError):
+        return ""  # the section on real images says why
+    if not isinstance(train, Images):
+        return ""
+    n, k = 8, min(4, len(train))
+    made = to_uint8(m.model.sample(n, m.recipe.seed))
+    found, looked = neighbours(train, made, k, m.recipe.seed)
+    columns = torch.cat([made[:, None], found], 1).transpose(0, 1).flatten(0, 1)
+    picture = embed(
+        grid(columns, columns=n), NEAREST, "Samples above their nearest training images"
+    )
+    among = f"{looked:,} of them, drawn at random" if looked < len(train) else "all of them"
+    caption = (
+        f"First row: {n} samples. Below each: the {k} training images nearest to it in pixels, the "
+        f"nearest first, among {among}. Samples that are copies look like the row below; that "
+        "none is here does not prove that none is made."
+    )
+    return markup.beside(picture, caption)
+
+
+def latents(m: Material) -> str:
+    """A square of latents between four corners, and two ways from one latent to another."""
+    side = 8 if max(m.model.spec.shape[1:]) <= 64 else 6
+    square = embed(grid(plane(m.model, side, m.recipe.seed), columns=side), PLANE, "Latent plane")
+    ends = {"stops": 2, "frames": 8, "tracks": 4, "seed": m.recipe.seed}
+    ways = [morph_between(m.model, path=path, **ends)[:9] for path in ("spherical", "linear")]
+    pairs = torch.stack(ways, 1).permute(2, 1, 0, *range(3, ways[0].dim() + 1))
+    strips = embed(grid(pairs.flatten(0, 2), columns=9), PATH, "Spherical and linear walks")
+    return markup.grid(
+        [
+            figure(square, "Four latents in the corners, and what lies between, along the sphere."),
+            figure(
+                strips,
+                "From the left to the right, two rows for each pair of latents: first along the "
+                "sphere, then along the line, whose middle latents are shorter than any that G "
+                "was trained on.",
+            ),
+        ]
+    )
 
 
 def walk(m: Material) -> str:

@@ -7,6 +7,8 @@ import html
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
+from sparring.report.keeping import keep
+
 # Nothing may be fetched: the page holds all it shows.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -80,6 +82,8 @@ def pairs(rows: Iterable[tuple[object, object]]) -> str:
 
 def image(data: bytes, kind: str, alt: object, width: int, height: int, more: str = "") -> str:
     """A picture inside the page; `kind` is png or webp, `more` further attributes."""
+    if "frame" not in more:  # the grids over time are files of the run as they are
+        keep(str(alt), **{kind: lambda: data})
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return (
         f'<img src="{uri}" alt="{text(alt)}" width="{width}" height="{height}"'

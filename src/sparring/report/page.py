@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from sparring.data import Images, Points
 from sparring.errors import DataError, RunError
 from sparring.report import evidence, gallery, overview, progress, toys
+from sparring.report.keeping import keeping, write_kept
 from sparring.report.markup import document, paragraph
 from sparring.report.material import Material
 from sparring.runs import Run
@@ -17,15 +19,23 @@ Section = tuple[str, str, Callable[[Material], str]]
 
 
 def write_report(
-    run: Run, out: Path | None = None, *, train: Images | Points | None = None
+    run: Run,
+    out: Path | None = None,
+    *,
+    train: Images | Points | None = None,
+    figures: Path | None = None,
 ) -> Path:
     """Writes the report of a run to `out`, by default RUN/report.html; the path written.
 
-    train: the training split, for a caller that has it open; else it is opened from the recipe. A
+    train: the training split, for a caller that has it open; else it is opened from the recipe.
+    figures: a folder for each figure as SVG and PNG, and for each picture as it is in the page. A
     section whose files are missing says so. Raises DiskError.
     """
     path = run.report if out is None else Path(out)
-    content = page(Material(run, train))
+    with keeping() if figures else nullcontext([]) as kept:
+        content = page(Material(run, train))
+    if figures:
+        write_kept(kept, figures)
     with disk_errors("the report", path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, content)
@@ -66,7 +76,9 @@ def _made(m: Material) -> list[Section]:
             ("samples", "Samples over time", gallery.samples),
             ("beside", "Real beside generated", gallery.beside),
             ("classes", "By class", gallery.classes),
+            ("nearest", "Nearest training images", gallery.nearest),
             ("morph", "Morph", gallery.walk),
+            ("between", "Between latents", gallery.latents),
         ]
     if shape == (1,):
         return [

@@ -15,6 +15,8 @@ from sparring.report.markup import image
 from sparring.sample import Model, grid
 from sparring.sample.morph import walk
 
+_LOOKED = 500_000_000
+
 
 def embed(picture: Image.Image, budget: int, alt: str, more: str = "") -> str:
     """A picture as HTML in about `budget` bytes: PNG where that fits, else WebP."""
@@ -38,6 +40,22 @@ def reals(train: Images, n: int, seed: int) -> Tensor:
     """n images drawn from the training split, uint8 (n, C, H, W)."""
     order = torch.randperm(len(train), generator=generator("report", "reals", seed))
     return train.uint8(order[:n]).cpu()
+
+
+def neighbours(train: Images, x: Tensor, k: int, seed: int) -> tuple[Tensor, int]:
+    """The k images nearest to each x uint8 (n, C, H, W) in pixels, (n, k, C, H, W), nearest first;
+    and among how many they were looked for: all, or as many as 500 MB of pixels are."""
+    most = max(k, min(len(train), _LOOKED // max(1, x[0].numel())))
+    order = torch.randperm(len(train), generator=generator("report", "nearest", seed))[:most]
+    flat = x.flatten(1).float()
+    distances = []
+    for block in order.sort().values.split(1024):
+        y = train.uint8(block).flatten(1).float()
+        distances.append(torch.cdist(flat, y))
+    best = torch.cat(distances, 1).topk(k, largest=False).indices
+    index = order.sort().values[best.flatten()]
+    # A file is read row by row in the order that is asked for.
+    return train.uint8(index).cpu().unflatten(0, best.shape), most
 
 
 def how_many(shape: tuple[int, ...]) -> int:

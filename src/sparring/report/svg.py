@@ -1,7 +1,7 @@
 """SVG that takes its colours and its font from the page, drawn by matplotlib.
 
-matplotlib draws with a palette of placeholders; in its output each becomes a CSS variable with a
-fallback, so that one figure serves light and dark pages and also stands alone.
+In what matplotlib draws, each colour becomes a CSS variable with a fallback, so that one figure
+serves light and dark pages and also stands alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import html
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,16 +19,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Placeholder, CSS variable, colour where there is no page. Real data and D are blue, what is
-# generated and G are orange; lines differ in their dashes too.
-INK, MUTED, GRID, REAL, FAKE = "#010101", "#020202", "#030303", "#050505", "#060606"
-_COLOURS = {
-    INK: ("ink", "#1d1d1f"),
-    MUTED: ("muted", "#6b6b70"),
-    GRID: ("line", "#dcdce0"),
-    REAL: ("real", "#0b62a4"),
-    FAKE: ("fake", "#bc4a10"),
-}
+from sparring.report.keeping import keep
+
+# Colours where there is no page; on one, CSS variables take their place. Real data and D are blue,
+# what is generated and G are orange; lines differ in their dashes too.
+INK, MUTED, GRID, REAL, FAKE = "#1d1d1f", "#6b6b70", "#dcdce0", "#0b62a4", "#bc4a10"
+_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", REAL: "real", FAKE: "fake"}
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -76,8 +72,11 @@ def legend(ax: Axes) -> None:
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=max(1, min(3, len(names))))
 
 
-def render(ax: Axes, label: str, over: str = "") -> str:
-    """The figure of `ax` as an SVG element; `label` is said in its place, `over` is drawn last."""
+def render(ax: Axes, label: str, over: str = "", last: Callable[[], object] | None = None) -> str:
+    """The figure of `ax` as an SVG element; `label` is said in its place, `over` is drawn last.
+
+    last: draws, where the figure is kept as PNG, what `over` shows at first.
+    """
     buffer = io.StringIO()
     figure = ax.get_figure(root=True)
     assert figure is not None
@@ -95,8 +94,8 @@ def render(ax: Axes, label: str, over: str = "") -> str:
     svg = re.sub(r'\b(x|y)="(-?[\d.]+)"', lambda m: f'{m[1]}="{_number(float(m[2]))}"', svg)
     svg = re.sub(r"font: ([^\"';]*?)'DejaVu Sans'[^\";]*", r"font: \1var(--font, sans-serif)", svg)
     svg = re.sub(r">\s+<", "><", svg)
-    for placeholder, (variable, colour) in _COLOURS.items():
-        svg = svg.replace(placeholder, f"var(--{variable}, {colour})")
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var(--{variable}, {colour})")
     box = re.search(r'viewBox="[^"]*"', svg)
     assert box is not None
     head = (
@@ -105,7 +104,27 @@ def render(ax: Axes, label: str, over: str = "") -> str:
         f"<title>{html.escape(label)}</title>"
     )
     body = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
-    return f"{head}{body.strip()}{over}</svg>"
+    whole = f"{head}{body.strip()}{over}</svg>"
+    keep(label, svg=lambda: _alone(whole), png=lambda: _png(figure, last))
+    return whole
+
+
+def _alone(svg: str) -> str:
+    """An SVG that needs no page: its size, a white ground, colours and font as they are."""
+    svg = re.sub(r"var\(--[\w-]+, ([^()]*)\)", r"\1", svg)
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert box is not None
+    svg = svg.replace("<svg ", f'<svg width="{box[1]}" height="{box[2]}" ', 1)
+    return svg.replace("</title>", '</title><rect width="100%" height="100%" fill="#fff"/>', 1)
+
+
+def _png(figure: Figure, last: Callable[[], object] | None) -> bytes:
+    """The figure at twice its size on white, with the last of what a page shows one at a time."""
+    if last is not None:
+        last()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=144, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def settle(ax: Axes) -> None:

@@ -131,6 +131,12 @@ class Model:
         """n samples: float (n, C, H, W) in [-1, 1], or points (n, d); `classes` take turns."""
         return torch.cat(list(self.batches(n, seed, classes)))
 
+    def _repr_png_(self) -> bytes | None:
+        """A grid of 16 samples, which a notebook shows; points have none."""
+        from sparring.sample.picture import grid, png
+
+        return None if self.spec.points else png(grid(to_uint8(self.sample(16))))
+
 
 def _rows(given: Any, names: tuple[str, ...]) -> Tensor:
     """Rows of K numbers, float (m, K), one after another or nested; RecipeError for others."""

@@ -1,4 +1,4 @@
-"""Morphs: a closed walk through latent space, as an animation or a contact sheet."""
+"""Morphs: walks through latent space, as an animation or a contact sheet; a plane of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from sparring.errors import RecipeError
+from sparring.parts import nearest
 from sparring.sample.draw import Classes, Model, to_uint8
 from sparring.sample.picture import grid, png
 from sparring.storage import disk_errors, replace_file
@@ -27,10 +28,21 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     cosine = ((a / na) * (b / nb)).sum(1, keepdim=True).clamp(-1, 1)
     angle = torch.arccos(cosine)
     sine = torch.sin(angle)
-    straight = (1 - t) * a / na + t * b / nb
+    chord = (1 - t) * a / na + t * b / nb
     curved = (torch.sin((1 - t) * angle) * a / na + torch.sin(t * angle) * b / nb) / sine
-    direction = torch.where(sine < 1e-4, straight, curved)
+    direction = torch.where(sine < 1e-4, chord, curved)
     return direction * ((1 - t) * na + t * nb)
+
+
+def straight(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """The point at the share t of the way from a to b, (n, latent), along the line.
+
+    Half way between two latents it is shorter than either by about the square root of 2.
+    """
+    return torch.lerp(a, b, t)
+
+
+PATHS = {"spherical": slerp, "linear": straight}
 
 
 def walk(
@@ -41,9 +53,11 @@ def walk(
     tracks: int = 16,
     seed: int = 0,
     classes: Classes | None = None,
+    path: str = "spherical",
 ) -> Tensor:
     """Samples along closed walks: uint8 (stops * frames, tracks, C, H, W).
 
+    path: one of PATHS, from each latent to the next.
     Each track keeps its class. Where several classes are asked for, it keeps its latent instead and
     walks from one of them to the next: they are the stops.
     """
@@ -61,34 +75,72 @@ def walk(
         c = torch.stack(shares).repeat_interleave(tracks, 0)
     else:
         z = model.noise(stops * tracks, seed).unflatten(0, (stops, tracks))
-        path = [
-            slerp(z[i], z[(i + 1) % stops], f / frames) for i in range(stops) for f in range(frames)
+        between = PATHS[path]
+        way = [
+            between(z[i], z[(i + 1) % stops], f / frames)
+            for i in range(stops)
+            for f in range(frames)
         ]
-        z = torch.cat(path)
+        z = torch.cat(way)
         kept = model.every_class(tracks) if classes is None else classes
         c = model.conditions(tracks, seed, classes=kept)
-        c = None if c is None else c.repeat(len(path), *[1] * (c.dim() - 1))
+        c = None if c is None else c.repeat(len(way), *[1] * (c.dim() - 1))
     return to_uint8(model.make(z, c)).unflatten(0, (stops * frames, tracks))
 
 
-def save_morph(model: Model, out: Path, *, seed: int = 0, classes: Classes | None = None) -> None:
+def plane(model: Model, side: int = 8, seed: int = 0) -> Tensor:
+    """Samples of a square of latents between four corners: uint8 (side * side, C, H, W), by rows.
+
+    Along the sphere both ways; all of one class where the model is told classes.
+    """
+    corners = model.noise(4, seed)
+    shares = [i / (side - 1) for i in range(side)]
+    left, right = (
+        torch.cat([slerp(corners[i : i + 1], corners[i + 2 : i + 3], t) for t in shares])
+        for i in (0, 1)
+    )
+    z = torch.stack([slerp(left, right, t) for t in shares], 1).flatten(0, 1)
+    c = model.conditions(1, seed)
+    return to_uint8(model.make(z, None if c is None else c.repeat_interleave(len(z), 0)))
+
+
+def save_morph(
+    model: Model,
+    out: Path,
+    *,
+    seed: int = 0,
+    classes: Classes | None = None,
+    path: str = "spherical",
+    stops: int = 6,
+    frames: int = 12,
+) -> None:
     """Writes a morph: .gif or .webp an animation of 16 walks, .png a contact sheet of 8.
 
-    One class is kept; several are walked through, on a sheet from the first to the last.
+    path: one of PATHS. stops, frames: latents an animation comes by, and pictures from one to the
+    next; a sheet goes from one to the next in ten. One class is kept; several are walked through,
+    on a sheet from the first to the last. Raises RecipeError, DiskError.
     """
     if model.spec.points:
         raise RecipeError("points do not morph", why="this run generates points, not images")
+    if path not in PATHS:
+        raise RecipeError(
+            f"no path is called '{path}'{nearest(path, PATHS)}", fix=f"--path {' or '.join(PATHS)}"
+        )
+    if stops < 2 or frames < 1:
+        raise RecipeError("a morph needs at least two stops and a frame between them")
+    along = {"seed": seed, "classes": classes, "path": path}
     buffer = io.BytesIO()
     if out.suffix.lower() == ".png":
-        steps = walk(model, stops=2, frames=10, tracks=8, seed=seed, classes=classes)[:-9]
+        steps = walk(model, stops=2, frames=10, tracks=8, **along)[:-9]
         buffer.write(png(grid(steps.transpose(0, 1).flatten(0, 1), columns=len(steps))))
     elif out.suffix.lower() in (".gif", ".webp"):
-        frames = [_enlarged(grid(f)) for f in walk(model, seed=seed, classes=classes)]
-        frames[0].save(
+        shown = walk(model, stops=stops, frames=frames, **along)
+        pictures = [_enlarged(grid(f)) for f in shown]
+        pictures[0].save(
             buffer,
             out.suffix[1:].upper(),
             save_all=True,
-            append_images=frames[1:],
+            append_images=pictures[1:],
             duration=80,
             loop=0,
         )
