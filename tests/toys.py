@@ -11,7 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from sparring.data import Points, Source
-from sparring.nets import DCGAN, MLP, Discriminator, Fast, Generator, Nets, Spec
+from sparring.nets import (
+    DCGAN,
+    MLP,
+    R3,
+    Discriminator,
+    Fast,
+    Generator,
+    Nets,
+    ProGAN,
+    ResNet,
+    Spec,
+    StyleGAN,
+    StyleGAN2,
+)
 from sparring.recipe import Recipe
 from sparring.training.device import Device
 from sparring.training.setup import Setup, open_data
@@ -21,6 +34,12 @@ SMALL: dict[type[Nets], Nets] = {
     MLP: MLP(g_widths=(16, 16), d_widths=(16, 16), latent=8, batchnorm=True),
     DCGAN: DCGAN(width=4, latent=8),
     Fast: Fast(g_width=8, d_width=8, latent=8),
+    # Without spectral norm, which joins all rows of a table; test_spectral.py tests it.
+    ResNet: ResNet(g_width=8, d_width=8, latent=8, d_spectral=False, attention=8),
+    R3: R3(width=8, latent=8),
+    ProGAN: ProGAN(width=8, latent=8),
+    StyleGAN: StyleGAN(width=8, latent=8, mapping=2),
+    StyleGAN2: StyleGAN2(width=8, latent=8, mapping=2, stddev=4),
 }
 
 

@@ -29,7 +29,7 @@ class Optimiser(Part, kind="optimisers", abstract=True):
 
     def rate(self, images: int) -> float:
         """The learning rate after `images` images."""
-        return self.lr * (float(self.schedule(torch.tensor(images))) if self.schedule else 1.0)
+        return self.lr * (self.schedule.at(images) if self.schedule else 1.0)
 
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         """The torch optimiser over the parameters."""

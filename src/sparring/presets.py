@@ -13,13 +13,40 @@ from pathlib import Path
 
 from sparring.data import Mixture1D, Source
 from sparring.errors import RecipeError, SparringError
-from sparring.losses import NonSaturating, RelativisticPaired
-from sparring.nets import DCGAN, MLP, Auxiliary, Concat, Fast, Projection
-from sparring.optim import Adam, AdamW
+from sparring.losses import (
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    RelativisticPaired,
+    Wasserstein,
+)
+from sparring.nets import (
+    DCGAN,
+    MLP,
+    R3,
+    Auxiliary,
+    Concat,
+    Fast,
+    ProGAN,
+    Projection,
+    ResNet,
+    StyleGAN,
+    StyleGAN2,
+)
+from sparring.optim import Adam, AdamW, RMSprop
 from sparring.parts import nearest
 from sparring.recipe import Recipe
 from sparring.schedules import Cosine
-from sparring.tricks import R1, R2, AuxiliaryClassifier
+from sparring.tricks import (
+    ADA,
+    R1,
+    R2,
+    AuxiliaryClassifier,
+    GradientPenalty,
+    PathLength,
+    WeightClipping,
+)
 
 
 def mixture1d() -> Recipe:
@@ -101,8 +128,197 @@ def projection() -> Recipe:
     return replace(fast(), nets=Fast(condition=Projection()))
 
 
+def nsgan() -> Recipe:
+    """The lesson's pair, non-saturating: fully connected with BatchNorm in G, batches of 64.
+
+    Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset nsgan`.
+    """
+    return Recipe(nets=MLP(batchnorm=True), loss=NonSaturating(), batch=64, images=1_000_000)
+
+
+def minimax() -> Recipe:
+    """The lesson's pair, minimax: `nsgan` with the loss that saturates.
+
+    Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset minimax`.
+    """
+    return replace(nsgan(), loss=Minimax())
+
+
+def lsgan() -> Recipe:
+    """Least squares GAN on the networks of `dcgan`.
+
+    Paper: Mao et al. 2017, arXiv:1611.04076. Command: `sparring train --preset lsgan`.
+    """
+    return replace(dcgan(), loss=LeastSquares(), batch=64)
+
+
+def wgan() -> Recipe:
+    """Wasserstein GAN: weights of the critic clipped, five critic steps, RMSprop.
+
+    Paper: Arjovsky et al. 2017, arXiv:1701.07875. Command: `sparring train --preset wgan`.
+    """
+    return Recipe(
+        nets=DCGAN(),
+        loss=Wasserstein(),
+        tricks=(WeightClipping(limit=0.01),),
+        g_optim=RMSprop(lr=5e-5),
+        d_optim=RMSprop(lr=5e-5),
+        d_steps=5,
+        batch=64,
+        images=2_000_000,
+    )
+
+
+def wgan_gp() -> Recipe:
+    """WGAN with a gradient penalty in place of clipping; layer norm in the critic.
+
+    Paper: Gulrajani et al. 2017, arXiv:1704.00028. Command: `sparring train --preset wgan-gp`.
+    """
+    optim = Adam(lr=1e-4, betas=(0.0, 0.9))
+    return Recipe(
+        nets=DCGAN(d_norm="layer"),
+        loss=Wasserstein(),
+        tricks=(GradientPenalty(),),
+        g_optim=optim,
+        d_optim=optim,
+        d_steps=5,
+        batch=64,
+        images=2_000_000,
+    )
+
+
+def sngan() -> Recipe:
+    """SNGAN: residual networks, spectral norm in D, hinge loss, five steps of D.
+
+    Paper: Miyato et al. 2018, arXiv:1802.05957. Command: `sparring train cifar10 --preset sngan`.
+    """
+    optim = Adam(lr=2e-4, betas=(0.0, 0.9))
+    return Recipe(
+        nets=ResNet(),
+        loss=Hinge(),
+        g_optim=optim,
+        d_optim=optim,
+        d_steps=5,
+        batch=64,
+        images=10_000_000,
+    )
+
+
+def sagan() -> Recipe:
+    """SAGAN: `sngan` with spectral norm and self-attention in both, and D faster than G.
+
+    Paper: Zhang et al. 2019, arXiv:1805.08318. Command: `sparring train cifar10 --preset sagan`.
+    """
+    return replace(
+        sngan(),
+        nets=ResNet(g_spectral=True, attention=32),
+        g_optim=Adam(lr=1e-4, betas=(0.0, 0.9)),
+        d_optim=Adam(lr=4e-4, betas=(0.0, 0.9)),
+        d_steps=1,
+    )
+
+
+def r3() -> Recipe:
+    """R3GAN with dense convolutions: paired relativistic loss, R1 and R2, no normalisation.
+
+    gamma is for 28 to 32 pixels; about 2 at 64, 16 at 128 and 150 at 256.
+    Paper: Huang et al. 2024, arXiv:2501.05441. Command: `sparring train cifar10 --preset r3`.
+    """
+    gamma = Cosine(start=0.5, end=0.05)
+    optim = Adam(lr=4e-4, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.125))
+    return Recipe(
+        nets=R3(),
+        loss=RelativisticPaired(),
+        tricks=(R1(gamma=gamma, share=0.25), R2(gamma=gamma, share=0.25)),
+        g_optim=optim,
+        d_optim=optim,
+        batch=128,
+        images=5_000_000,
+        share_fakes=True,
+        ema=150_000,
+    )
+
+
+def stylegan2() -> Recipe:
+    """StyleGAN2: styles, demodulation, noise, mixing, lazy R1 and path length.
+
+    gamma of R1 is for 64 pixels; it goes as the number of pixels: 1 at 256, 10 at 1024.
+    Paper: Karras et al. 2020, arXiv:1912.04958.
+    Command: `sparring train cifar10 --preset stylegan2`.
+    """
+    optim = Adam(lr=2e-3, betas=(0.0, 0.99))
+    return Recipe(
+        nets=StyleGAN2(),
+        loss=NonSaturating(),
+        tricks=(R1(gamma=0.1, every=16), PathLength(every=8)),
+        g_optim=optim,
+        d_optim=optim,
+        batch=32,
+        images=25_000_000,
+    )
+
+
+def stylegan2_ada() -> Recipe:
+    """StyleGAN2 for small sets: what D sees is augmented as much as it overfits.
+
+    Paper: Karras et al. 2020, arXiv:2006.06676. Command: `sparring train --preset stylegan2-ada`.
+    """
+    nets = StyleGAN2(mapping=2, mixing=0.0)  # the paper's settings for small images
+    return replace(stylegan2(), nets=nets, tricks=(R1(gamma=0.1, every=16), ADA()))
+
+
+def progan() -> Recipe:
+    """Progressive growing: sizes faded in one by one, WGAN-GP, pixel norm, minibatch stddev.
+
+    Paper: Karras et al. 2018, arXiv:1710.10196. Command: `sparring train cifar10 --preset progan`.
+    """
+    optim = Adam(lr=1e-3, betas=(0.0, 0.99))
+    return Recipe(
+        nets=ProGAN(),
+        loss=Wasserstein(),
+        tricks=(GradientPenalty(),),
+        g_optim=optim,
+        d_optim=optim,
+        batch=16,
+        images=12_000_000,
+    )
+
+
+def stylegan() -> Recipe:
+    """The first StyleGAN: mapping network, AdaIN, noise, mixing, growing; R1.
+
+    gamma is for 32 to 64 pixels; the paper's is 10, at 1024.
+    Paper: Karras et al. 2019, arXiv:1812.04948.
+    Command: `sparring train cifar10 --preset stylegan`.
+    """
+    return replace(
+        progan(), nets=StyleGAN(), loss=NonSaturating(), tricks=(R1(gamma=0.1),), images=25_000_000
+    )
+
+
 PRESETS: dict[str, Callable[[], Recipe]] = {
-    f.__name__: f for f in (mixture1d, gan, dcgan, fast, cgan, acgan, projection)
+    f.__name__.replace("_", "-"): f
+    for f in (
+        mixture1d,
+        gan,
+        nsgan,
+        minimax,
+        dcgan,
+        fast,
+        cgan,
+        acgan,
+        projection,
+        lsgan,
+        wgan,
+        wgan_gp,
+        sngan,
+        sagan,
+        r3,
+        progan,
+        stylegan,
+        stylegan2,
+        stylegan2_ada,
+    )
 }
 
 
@@ -114,6 +330,7 @@ def preset(name: str, data: Source | None, device: str) -> tuple[str, Recipe]:
     if name == "auto":
         points = data is not None and type(data).points
         name = "mixture1d" if points else "fast" if device == "cpu" else "dcgan"
+    name = name if ":" in name else name.lower().replace("_", "-")
     if name in PRESETS:
         return name, PRESETS[name]()
     if ":" in name:

@@ -31,6 +31,10 @@ class Schedule(Part, kind="schedules", abstract=True):
             raise ValueError(f"{self!r} has no length yet: resolve the recipe first")
         return self.curve((images / self.images).clamp(0, 1))
 
+    def at(self, images: int) -> float:
+        """The value as a number on the host, for what is decided there."""
+        return float(self(torch.tensor(images)))
+
     def curve(self, t: Tensor) -> Tensor:
         """The value at the share t in [0, 1] of the way."""
         raise NotImplementedError

@@ -75,6 +75,9 @@ def test_forward_and_backward(nets, condition, spec):
     torch.stack([logits.sum(), *guessed]).sum().backward()
     for net in (G, D):
         for name, p in net.named_parameters():
+            if net.grows and p.grad is None:  # once grown it shows its last size alone
+                assert name.startswith("images."), name
+                continue
             assert p.grad is not None, name
             assert torch.isfinite(p.grad).all(), name
 

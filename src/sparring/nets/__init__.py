@@ -5,10 +5,16 @@ from sparring.nets.condition import Auxiliary, Concat, Condition, Projection, co
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.fast import Fast
 from sparring.nets.mlp import MLP
+from sparring.nets.progressive import ProGAN, StyleGAN
+from sparring.nets.r3 import R3
+from sparring.nets.resnet import ResNet
+from sparring.nets.spectral import settle
+from sparring.nets.stylegan2 import StyleGAN2
 
 __all__ = [
     "DCGAN",
     "MLP",
+    "R3",
     "Auxiliary",
     "Concat",
     "Condition",
@@ -16,7 +22,12 @@ __all__ = [
     "Fast",
     "Generator",
     "Nets",
+    "ProGAN",
     "Projection",
+    "ResNet",
     "Spec",
+    "StyleGAN",
+    "StyleGAN2",
     "conditional",
+    "settle",
 ]

@@ -33,9 +33,17 @@ class Spec:
 
 
 class Generator(nn.Module):
-    """z -> x. Images come out in [-1, 1], points unbounded."""
+    """z -> x. Images come out in [-1, 1], points unbounded.
+
+    `grows`: whether it changes with the images seen. Then it makes smaller images for a while, but
+    whole ones in eval mode.
+    """
 
     latent: int
+    grows: bool = False
+
+    def at(self, images: int) -> None:
+        """Called before each step with the number of images seen."""
 
     def noise(self, n: int, rng: Draws) -> Tensor:
         """(n, latent) standard normal noise."""
@@ -51,9 +59,18 @@ class Discriminator(nn.Module):
 
     `mixes`: whether a sample's logit depends on the others of its batch (BatchNorm, minibatch
     statistics, packing). Real and fake are then judged apart, and no slopes are taken of a share.
+    `grows`: whether it changes with the images seen.
     """
 
     mixes: bool = False
+    grows: bool = False
+
+    def at(self, images: int) -> None:
+        """Called before each step with the number of images seen."""
+
+    def fit(self, x: Tensor) -> Tensor:
+        """Real images as this D is to see them now; D is asked about the result."""
+        return x
 
     def forward(
         self, x: Tensor, c: Tensor | None = None, features: bool = False
@@ -128,3 +145,11 @@ def _near(height: int, width: int) -> list[str]:
 
 def _around(side: int) -> tuple[int, int]:
     return max(4, side), max(4, side) + 1
+
+
+def widths(width: int, k: int) -> list[int]:
+    """Channels from the lowest resolution to the highest, k halvings apart.
+
+    `width` up to 32 pixels (counting the lowest as 4); half as many with each doubling beyond.
+    """
+    return [max(1, width >> max(0, level - 3)) for level in range(k + 1)]

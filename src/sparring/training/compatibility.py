@@ -25,6 +25,13 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
             why=f"{type(own).__name__} compares fakes with what G makes of their noise now",
             fix=f"leave {type(swaps).__name__} out of --tricks",
         )
+    grows = [n for n in recipe.game.discriminators if getattr(players[n], "grows", False)]
+    if swaps and grows:
+        raise RecipeError(
+            f"{swaps!r} and {type(recipe.nets).__name__} do not go together",
+            why="old fakes are smaller than those of a network that has grown since",
+            fix=f"leave {type(swaps).__name__} out of --tricks",
+        )
     unrolls = next((t for t in recipe.tricks if t.follows), None)
     if unrolls and type(recipe.d_optim).follow is Optimiser.follow:
         raise RecipeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from sparring.data import Images, Points, anchored, split, take
 from sparring.errors import RecipeError
 from sparring.metrics import Real, default_metrics
-from sparring.nets import Spec, conditional
+from sparring.nets import Generator, Spec, conditional
 from sparring.parts import show
 from sparring.randomness import seed_global, seeded
 from sparring.recipe import Recipe, fill_schedules
@@ -117,6 +118,7 @@ class Setup:
         with seeded(recipe.seed, "start"):
             first = self.feed(0)
             rehearse(recipe, self.players, first, device)
+            self.grow(0)
             self.step.start(first)
         self.everything = Everything(
             players=self.players,
@@ -128,12 +130,19 @@ class Setup:
     def _parameters(self, names: tuple[str, ...]) -> list[Tensor]:
         return [p for name in names for p in self.players[name].parameters() if p.requires_grad]
 
+    def grow(self, images: int) -> None:
+        """Tells every network how many images have been seen."""
+        for net in (*self.players.values(), *(ema.net for ema in self.averages.values())):
+            if getattr(net, "grows", False):
+                cast(Generator, net).at(images)
+
     def advance(self, number: int) -> dict[str, Tensor]:
         """Step `number` from 0, with its learning rates and the moving average; its statistics."""
         recipe, seen = self.recipe, number * self.recipe.images_per_step
         for optim, part in ((self.g_optim, recipe.g_optim), (self.d_optim, recipe.d_optim)):
             if part.schedule is not None:
                 optim.param_groups[0]["lr"] = part.rate(seen)
+        self.grow(seen)
         seed_global(recipe.seed, "global", number, self.device.rank)
         stats = self.step(number, self.feed)
         images = seen + recipe.images_per_step

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from sparring.games import Pair, Players
+from sparring.nets import Discriminator, settle
 from sparring.randomness import Draws
 from sparring.recipe import Recipe
 from sparring.training.device import Device
@@ -20,6 +21,12 @@ from sparring.training.judge import ask, judge, precise
 from sparring.training.layout import laid_out_like
 from sparring.training.rehearse import one_number
 from sparring.tricks import State, View, Weights
+
+
+def _fitted(pair: Pair) -> Tensor:
+    """The real images as D is to see them: a D that grows looks at small ones first."""
+    grows = getattr(pair.D, "grows", False)
+    return cast(Discriminator, pair.D).fit(pair.real) if grows else pair.real
 
 
 class Step:
@@ -143,7 +150,7 @@ class Step:
         """Fresh fakes against the real batch, with G's graph where `grad` says so."""
         with torch.set_grad_enabled(grad), self.device.autocast():
             pairs = self.recipe.game.pairs(self.players, batch, partial(self.draws, number, side))
-        return [replace(p, fake=precise(p.fake)) for p in pairs]
+        return [replace(p, fake=precise(p.fake), real=_fitted(p)) for p in pairs]
 
     def views(self, side: Any, pairs: list[Pair], number: int) -> list[View]:
         """A view of each pair; D's is cut from G's graph and passes the tricks' `fakes`."""
@@ -205,10 +212,13 @@ class Step:
         return found
 
     def update(self, side: str, gradients: Sequence[Tensor | None], views: list[View]) -> None:
-        """The optimiser's step, then the tricks' `after_step`."""
+        """The optimiser's step, what the networks owe after it, then the tricks' `after_step`."""
         for p, g in zip(self.params[side], gradients, strict=True):
             p.grad = g if g is None else laid_out_like(p, g)
         self.optims[side].step()
+        game = self.recipe.game
+        for name in game.generators if side == "g" else game.discriminators:
+            settle(self.players[name])
         for view in views:
             for key, trick in self.tricks:
                 trick.after_step(self.calling(view, key), self.states[view.pair][key])

@@ -36,9 +36,9 @@ class ModeSeeking(Trick):
 class PathLength(Trick):
     """A step in the noise moves G's sample by the same length everywhere: weight E (|J' y| - a)^2.
 
-    J is the Jacobian of G at z, y Gaussian noise of the samples' shape (over the square root of the
-    number of pixels), a the moving average of |J' y|. The paper takes J at the w that its mapping
-    network makes of z; here it is taken at z, for any G. `share` of the batch bears it.
+    J is the Jacobian of G, y Gaussian noise of the samples' shape (over the square root of the
+    number of pixels), a the moving average of |J' y|. As in the paper J is taken at the styles of a
+    G that makes some of z (StyleGAN2), at z of any other. `share` of the batch bears it.
     """
 
     paper: ClassVar[str] = "Karras et al. 2020, StyleGAN2, arXiv:1912.04958"
@@ -72,10 +72,12 @@ class PathLength(Trick):
 
 
 def _pull_back(G: nn.Module, z: Tensor, c: Tensor | None, y: Tensor) -> Tensor:
-    """J' y, the gradient of G(z).y in z; G's buffers do not follow."""
+    """J' y, the gradient of G(z).y in G's styles or else in z; G's buffers do not follow."""
+    styles = cast(Any, G).styles(z, c) if hasattr(G, "styles") else None
 
-    def total(z: Tensor) -> Tensor:
+    def total(at: Tensor) -> Tensor:
         buffers = {name: b.clone() for name, b in G.named_buffers()}
-        return (torch.func.functional_call(G, buffers, (z, c)) * y).sum()
+        args = (at, c) if styles is None else (z, c, at)
+        return (torch.func.functional_call(G, buffers, args) * y).sum()
 
-    return torch.func.grad(total)(z)
+    return torch.func.grad(total)(z if styles is None else styles)

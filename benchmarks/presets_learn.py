@@ -1,0 +1,190 @@
+"""Every preset learns: at reduced width, for the same processor time, against two baselines.
+
+    SPARRING_TEST_DATA=... python benchmarks/presets_learn.py [--cpu 180] [--presets ...]
+                                                              [--pictures FOLDER]
+
+Data: the 60,000 training images of Fashion-MNIST (fashion_mnist.npz in the folder that
+SPARRING_TEST_DATA names) less the held-out split; `fewshot` gets the first 500 of them. One thread;
+the budget of --cpu seconds becomes a number of images by the processor time of some steps of each
+preset, whatever else the machine does. Every preset is as published but for the widths in REDUCED
+and, where said there, what depends on them; its own rates are kept otherwise.
+
+Score: `domain-fid` of 5,000 samples of the moving average. Beside it that of the generator before
+training and of two baselines: the mean image plus the pixels' own noise, and training images under
+a Gaussian blur, once with a standard deviation of 5 pixels and once with a kernel of 5x5 pixels
+(standard deviation 1.1). A preset has learned if its score is at most half the untrained
+generator's and below both baselines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from record import Results
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+import sparring
+from sparring.data import Images, take
+from sparring.metrics import DomainFid, Fake
+from sparring.metrics import evaluate as evaluate_samples
+from sparring.recipe import Recipe, fill_schedules
+from sparring.sample import Model, grid, to_uint8
+from sparring.training.device import Device
+from sparring.training.setup import Material, Setup, open_data
+
+N = 5_000  # samples
+SMALL_STYLE = {"width": 32, "latent": 64, "mapping": 4}
+SMALL_DCGAN, SMALL_RESNET = {"width": 16}, {"g_width": 32, "d_width": 32}
+REDUCED: dict[str, dict[str, Any]] = {
+    "dcgan": SMALL_DCGAN,
+    "acgan": SMALL_DCGAN,
+    "lsgan": SMALL_DCGAN,
+    "wgan": SMALL_DCGAN,
+    "wgan-gp": SMALL_DCGAN,
+    "sngan": SMALL_RESNET,
+    "sagan": SMALL_RESNET,
+    "r3": {"width": 32},
+    "stylegan2": SMALL_STYLE,
+    "stylegan2-ada": SMALL_STYLE,
+}
+# Where the method says that the rate goes with the width: how many times the preset's.
+RATE = {"r3": 8.0}
+POINTS = ("mixture1d",)
+
+
+def recipe_of(name: str, source: sparring.Source) -> Recipe:
+    """The preset at reduced width."""
+    recipe = sparring.PRESETS[name]()
+    reduced = REDUCED.get(name, {})
+    recipe = replace(recipe, nets=replace(recipe.nets, **reduced))
+    recipe = replace(
+        recipe,
+        g_optim=replace(recipe.g_optim, lr=recipe.g_optim.lr * RATE.get(name, 1.0)),
+        d_optim=replace(recipe.d_optim, lr=recipe.d_optim.lr * RATE.get(name, 1.0)),
+    )
+    return replace(recipe, data=source, precision="fp32", metrics=(), held_out=None)
+
+
+def few(material: Material, name: str) -> Material:
+    """What the preset trains on: 500 images for the one that is made for few."""
+    if name != "fewshot":
+        return material
+    assert isinstance(material.train, Images)
+    return replace(material, train=take(material.train, torch.arange(500)))
+
+
+def speed(recipe: Recipe, material: Material) -> float:
+    """Images per second of processor time."""
+    setup = Setup(recipe, material, Device("cpu", "fp32"))
+    setup.advance(0)
+    start, steps = time.process_time(), 0
+    while time.process_time() - start < 4 or steps < 3:
+        steps += 1
+        setup.advance(steps)
+    return steps * recipe.images_per_step / (time.process_time() - start)
+
+
+def score(material: Material, make: Callable[[int], Iterator[Tensor]]) -> float:
+    fake = Fake("samples", lambda n: (to_uint8(x) for x in make(n)))
+    scores, skipped = evaluate_samples((DomainFid(n=N),), material.real, fake)
+    assert not skipped, skipped
+    return round(next(s.value for s in scores if s.metric == "domain-fid"), 1)
+
+
+def blurred(x: Tensor, sigma: float, reach: int) -> Tensor:
+    """x (n, C, H, W) under a Gaussian, mirrored at the border."""
+    at = torch.arange(-reach, reach + 1.0)
+    line = torch.exp(-at.square() / (2 * sigma**2))
+    line = line / line.sum()
+    x = pad(x.flatten(0, 1)[:, None], (reach, reach, reach, reach), mode="reflect")
+    return conv2d(conv2d(x, line.view(1, 1, 1, -1)), line.view(1, 1, -1, 1))
+
+
+def baselines(material: Material) -> dict[str, Callable[[int], Iterator[Tensor]]]:
+    """Samples of each baseline by its name."""
+    images = material.train
+    assert isinstance(images, Images)
+    all_of_them = images.float(torch.arange(len(images)))
+    mean, deviation = all_of_them.mean(0), all_of_them.std()
+    rng = torch.Generator().manual_seed(0)
+
+    def noisy(n: int) -> Iterator[Tensor]:
+        yield (mean + deviation * torch.randn((n, *images.shape), generator=rng)).clamp(-1, 1)
+
+    def blur(sigma: float, reach: int) -> Callable[[int], Iterator[Tensor]]:
+        def make(n: int) -> Iterator[Tensor]:
+            some = all_of_them[torch.randperm(len(all_of_them), generator=rng)[:n]]
+            yield blurred(some, sigma, reach).view(n, *images.shape)
+
+        return make
+
+    return {"mean plus noise": noisy, "blur 5": blur(5.0, 15), "blur 5x5": blur(1.1, 2)}
+
+
+def samples(setup: Setup, material: Material) -> tuple[Model, Callable[[int], Iterator[Tensor]]]:
+    model = Model(setup.averages["G"].net, material.spec)  # pyright: ignore
+    return model, lambda n: model.batches(n)
+
+
+def measure(results: Results, key: dict[str, Any], folder: Path, pictures: Path | None) -> None:
+    """One preset and its row."""
+    source = sparring.Npz(path=str(folder / "fashion_mnist.npz"))
+    recipe, material = open_data(recipe_of(key["preset"], source))
+    few_material = few(material, key["preset"])
+    images = int(speed(recipe, few_material) * key["cpu"])
+    plain = replace(recipe_of(key["preset"], source), images=images, seed=key["seed"])
+    recipe = fill_schedules(replace(open_data(plain)[0], metrics=()))
+    setup = Setup(recipe, few_material, Device("cpu", "fp32"))
+    before = score(material, samples(setup, material)[1])
+    start = time.process_time()
+    for number in range(recipe.steps):
+        setup.advance(number)
+    spent = time.process_time() - start
+    model, make = samples(setup, material)
+    value = score(material, make)
+    results.add(
+        **key,
+        images=images,
+        nets=repr(recipe.nets),
+        cpu_seconds=round(spent),
+        weights=sum(p.numel() for net in setup.players.values() for p in net.parameters()),
+        domain_fid=value,
+        untrained=before,
+    )
+    if pictures:
+        pictures.mkdir(exist_ok=True, parents=True)
+        grid(to_uint8(model.sample(64, 0))).save(pictures / f"{key['preset']}-{key['cpu']}.png")
+    print(key, images, value, before, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cpu", type=float, default=180)
+    parser.add_argument("--seed", type=int, default=0)
+    images = [name for name in sparring.PRESETS if name not in POINTS]
+    parser.add_argument("--presets", nargs="+", default=images)
+    parser.add_argument("--pictures", type=Path, help="a folder for a grid of each run")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    results, folder = Results("presets_learn"), Path(os.environ["SPARRING_TEST_DATA"])
+    source = sparring.Npz(path=str(folder / "fashion_mnist.npz"))
+    if not all(results.done(baseline=n) for n in ("mean plus noise", "blur 5", "blur 5x5")):
+        _, material = open_data(recipe_of("gan", source))
+        for name, make in baselines(material).items():
+            results.add(baseline=name, domain_fid=score(material, make))
+    for name in args.presets:
+        key = {"preset": name, "cpu": args.cpu, "seed": args.seed}
+        if not results.done(**key):
+            measure(results, key, folder, args.pictures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Normalising layers by name: the field `norm` of an architecture."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Norm = Literal["batch", "layer", "instance", "pixel", "none"]
+
+
+class PixelNorm(nn.Module):
+    """Each position's channels divided by their root mean square: (n, C, ...) -> the same.
+
+    Karras et al. 2018, Progressive growing of GANs, arXiv:1710.10196.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        return (wide * (wide.square().mean(1, keepdim=True) + 1e-8).rsqrt()).to(x.dtype)
+
+
+def normalising(norm: Norm, width: int) -> nn.Module:
+    """The layer over maps (n, width, h, w); of these only batch makes samples mix.
+
+    batch: each channel over the batch; layer: each sample over channels and positions; instance:
+    each channel of each sample; pixel: each position over the channels; none leaves x as it is.
+    """
+    match norm:
+        case "batch":
+            return nn.BatchNorm2d(width)
+        case "layer":
+            return nn.GroupNorm(1, width)
+        case "instance":
+            return nn.GroupNorm(width, width)  # as InstanceNorm2d, of maps of one pixel too
+        case "pixel":
+            return PixelNorm()
+        case "none":
+            return nn.Identity()
