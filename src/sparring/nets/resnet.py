@@ -135,7 +135,7 @@ class _Discriminator(Discriminator):
         k, h, w = halvings(spec, "ResNet")
         self.mixes = nets.d_norm == "batch"
         self.see = condition.see(spec)
-        # Down to 5..8 pixels, then two blocks there.
+        # Down to 5..9 pixels, then two blocks there.
         downs = k - 1 if 2 * min(h, w) <= 8 and k > 1 else k
         channels = widths(nets.d_width, k)[:0:-1][:downs]
         channels = [spec.shape[0] + self.see.extra, *channels, *[channels[-1]] * 2]
