@@ -27,7 +27,7 @@ demo: .venv/installed
 
 # Lint, types, the import contract and the tests.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/test-installed
 	$(BIN)/ruff check .

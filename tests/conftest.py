@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,19 +19,13 @@ def test_data() -> Path:
     return Path(os.environ[_VARIABLE])
 
 
-@pytest.fixture(autouse=True)
-def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test fetches weights, except from a server of its own."""
-    from sparring.metrics import weights
-
-    fetch = weights._fetch
-
-    def local(file: weights.File, path: Path) -> None:
-        if not file.url.startswith("http://127.0.0.1"):
-            raise OSError("no network in tests")
-        fetch(file, path)
-
-    monkeypatch.setattr(weights, "_fetch", local)
+@pytest.fixture(scope="session", autouse=True)
+def _alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test, nor a process that it starts, fetches weights or sees the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARRING_OFFLINE", "1")
+        patch.setenv("SPARRING_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

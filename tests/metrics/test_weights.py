@@ -180,3 +180,12 @@ def test_the_file_of_the_test_data_is_the_released_network(own, test_data) -> No
     path = test_data / "fid_inception_2015_12_05_pool3_fp32.safetensors"
     assert offer(path) == "inception-2015-12-05"
     assert tensors_digest(load_weights(WEIGHTS)) == WEIGHTS.digest
+
+
+def test_offline_nothing_is_fetched(tmp_path):
+    """SPARRING_OFFLINE, which all tests set, leaves this machine alone."""
+    file = weights.File(
+        "x.pth", "0" * 64, url="https://example.invalid/x.pth", read=lambda path: {}
+    )
+    with pytest.raises(OSError, match="SPARRING_OFFLINE"):
+        weights._fetch(file, tmp_path / "x.pth")
