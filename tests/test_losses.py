@@ -187,7 +187,9 @@ GRADIENTS = [
 
 @pytest.mark.parametrize("x", [-7.0, 0.3, 2.0])
 @pytest.mark.parametrize("y", [-9.0, -0.4, 3.0])
-@pytest.mark.parametrize(("loss", "dx", "dy", "gy"), GRADIENTS, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(
+    ("loss", "dx", "dy", "gy"), GRADIENTS, ids=[str(row[0])[:30] for row in GRADIENTS]
+)
 def test_slopes_are_the_closed_forms(loss, dx, dy, gy, x, y):
     real, fake = f64(x).requires_grad_(), f64(y).requires_grad_()
     assert_close(
