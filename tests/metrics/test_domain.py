@@ -174,5 +174,5 @@ def test_the_default_metrics(striped: Real) -> None:
 def test_every_metric_is_a_part() -> None:
     for cls in catalogue(Metric):
         assert parse(show(cls(), full=True), Metric) == cls()
-        assert cls.paper
+        assert cls.paper or not cls.__module__.startswith("sparring.")
     assert parse("domain-fid", Metric) == DomainFid()
