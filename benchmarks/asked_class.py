@@ -72,7 +72,7 @@ def measure(results: Results, key: dict, file: Path, pictures: Path | None) -> N
         data=sparring.Npz(path=str(file)),
         seed=key["seed"],
         images=key["images"],
-        precision="fp32",
+        precision="bf16",
         metrics=(),
     )
     _, material = open_data(recipe)

@@ -44,7 +44,8 @@ from sparring.parts import map_parts
 from sparring.sample import Model, grid, to_uint8
 from sparring.schedules import Schedule
 from sparring.training.device import Device
-from sparring.training.setup import Material, Setup, choose_precision, open_data
+from sparring.training.forecast import timed
+from sparring.training.setup import Material, Setup, open_data
 
 SECONDS = 150
 SAMPLES, FEW = 10_000, 2_000
@@ -139,10 +140,10 @@ def speed(arms: list[str], rounds: int, seconds: float = 12.0) -> None:
         for arm in arms:
             if results.done(kind="speed", arm=arm, round=number):
                 continue
-            precision = "fp32"
+            precision = "bf16" if arm == "tuned" and TUNED["bf16"] else "fp32"
             if arm in sparring.PRESETS:
                 recipe, material = open_data(replace(sparring.PRESETS[arm](), data=source()))
-                recipe, _ = choose_precision(recipe, material, Device("cpu"))
+                recipe, _, _ = timed(recipe, material, Device("cpu"), exact=True)
                 precision = recipe.precision
             marks: list[tuple[float, int]] = []
 

@@ -1,4 +1,4 @@
-"""The small pair: BatchNorm in G alone, sub-pixel upsampling, channels that halve to a quarter."""
+"""The small pair: BatchNorm in G alone, sub-pixel upsampling, channels that halve with the size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_discriminator_has_no_normalisation():
     assert not list(D.buffers())
     assert D.mixes is False
     convs = [m for m in D.modules() if isinstance(m, nn.Conv2d)]
-    channels = [(3, 16), (16, 16), (16, 16), (16, 32), (32, 64)]
+    channels = [(3, 32), (32, 32), (32, 32), (32, 32), (32, 64)]
     assert [(m.in_channels, m.out_channels) for m in convs] == channels
 
 

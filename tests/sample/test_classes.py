@@ -181,7 +181,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     pixels = rng.integers(0, 256, (60, 8, 8), dtype=np.uint8)
     labels = np.array([0] * 30 + [1] * 20 + [2] * 10)
     np.savez(folder / "data.npz", arr_0=pixels, arr_1=labels, classes=["shoe", "bag", "a/b"])
-    words = ["train", str(folder / "data.npz"), "--preset", "projection", "--images", "64"]
+    words = ["train", str(folder / "data.npz"), "--preset", "cgan", "--images", "64"]
     words += ["--nets", "Fast(g_width=4, d_width=4, latent=4)", "--condition", "concat"]
     words += ["--precision", "fp32", "--metrics", "none", "--held-out", "0", "--quiet"]
     assert main([*words, "--balance-classes", "--out", str(folder / "run")]) == 0

@@ -16,7 +16,7 @@ class Fast(Nets):
     """Plain 3x3 convolutions: sub-pixel upsampling with BatchNorm in G, no normalisation in D.
 
     For 28 to 128 pixels on a CPU. At the lowest resolution (4..9) G has `g_width` channels and D
-    `d_width`; both halve with each doubling of the size, down to a quarter of it.
+    `d_width`; both halve with each doubling of the size, down to a quarter in G and a half in D.
     """
 
     paper: ClassVar[str] = (
@@ -38,8 +38,9 @@ class Fast(Nets):
         return _Discriminator(spec, self.d_width, self.conditioning)
 
 
-def _channels(width: int, levels: int) -> list[int]:
-    return [max(width >> i, width // 4, 1) for i in range(levels)]
+def _channels(width: int, levels: int, least: int) -> list[int]:
+    """From the lowest resolution to the highest."""
+    return [max(width >> i, width // least, 1) for i in range(levels)]
 
 
 class _Generator(Generator):
@@ -48,7 +49,7 @@ class _Generator(Generator):
         k, h, w = halvings(spec, "Fast")
         self.latent, self.base = latent, (width, h, w)
         self.join = condition.join(spec, latent, normed=True)
-        channels = _channels(width, k + 1)
+        channels = _channels(width, k + 1, least=4)
         self.project = nn.Linear(self.join.width, width * h * w)
         self.layers = Chain(
             *(
@@ -73,7 +74,7 @@ class _Discriminator(Discriminator):
         super().__init__()
         k, h, w = halvings(spec, "Fast")
         self.see = condition.see(spec)
-        channels = [spec.shape[0] + self.see.extra, *_channels(width, k + 1)[::-1]]
+        channels = [spec.shape[0] + self.see.extra, *_channels(width, k + 1, least=2)[::-1]]
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(i, o, 4, 2, 1) if n < k else nn.Conv2d(i, o, 3, padding=1),

@@ -50,9 +50,13 @@ class Spectral(nn.Module):
 
 
 def spectral(net: nn.Module) -> None:
-    """Normalises every linear, convolutional and embedding layer of a network, in place."""
+    """Normalises every linear, convolutional and embedding layer of a network, in place.
+
+    But for weights that start at zero, such as the gains of a conditional norm: W / sigma has no
+    slope there, and the first step would throw them from zero to one.
+    """
     for layer in list(net.modules()):
-        if isinstance(layer, _LAYERS):
+        if isinstance(layer, _LAYERS) and bool(layer.weight.any()):
             rule = Spectral(layer.weight.detach(), isinstance(layer, nn.ConvTranspose2d))
             parametrize.register_parametrization(layer, "weight", rule)
 
