@@ -132,8 +132,12 @@ class Run:
             else:
                 left.unlink(missing_ok=True)
 
-    def cut_tables(self, images: int) -> None:
-        """Drops the rows after `images`, which a crash left beyond the checkpoint resumed from."""
+    def cut(self, images: int) -> None:
+        """Drops what was written after `images`, beyond the checkpoint resumed from: rows, and the
+        best generator where it was made there."""
+        best = self.best_score()
+        if best is not None and best["images"] > images:
+            self.best.unlink()
         for path in sorted(self.path.glob("*.jsonl")):
             rows = [r for r in read_lines(path) if r.get("images", 0) <= images]
             # Written anew in one move, without a last line that a crash cut off.

@@ -95,7 +95,7 @@ def test_lpips_of_samples(test_data) -> None:
     torch.testing.assert_close(network(z, z.flip(0)), network(z.flip(0), z))
     same = LPIPS().score(real(x), fake(x[:1].expand(16, -1, -1, -1)))[0]
     assert same.value == 0
-    assert same.better == "higher"
+    assert same.better == "data"
     assert same.detail["real"] > 0.01
     grey = images(8, side=40)
     one = LPIPS().score(real(grey), fake(grey))[0].value

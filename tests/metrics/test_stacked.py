@@ -45,6 +45,13 @@ def test_a_perfect_sampler_and_one_that_has_collapsed(cache: Path, stacked: Real
     found = scores(stacked, drawn(2000))
     assert found["stacked-modes"].value == 64
     assert found["stacked-modes-5"].value == 64
+    ways = {name: score.better for name, score in found.items()}
+    assert ways == {
+        "stacked-modes": "higher",
+        "stacked-modes-5": "higher",
+        "stacked-kl": "lower",
+        "stacked-kl-data": "lower",
+    }
     perfect = found["stacked-kl"].detail["perfect"]
     assert perfect == pytest.approx(63 / 4000, rel=0.02)
     kl = found["stacked-kl"]

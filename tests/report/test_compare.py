@@ -190,3 +190,12 @@ def test_the_command(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         printed = capsys.readouterr()
         assert printed.out == ""
         assert line in printed.err
+
+
+def test_what_is_best_as_the_data_have_it_is_not_ranked(made: Path, tmp_path: Path) -> None:
+    a = a_run(made, tmp_path / "a", TINY, 1.0, better="data")
+    b = a_run(made, tmp_path / "b", replace(TINY, loss=Hinge()), 2.0, better="data")
+    found = verdict(a, b)
+    assert not found.ranked
+    assert "best as the data have it" in found.verdict
+    assert "fid (best as the data have it)" in ranking.as_text([a, b])

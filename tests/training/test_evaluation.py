@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -18,7 +20,7 @@ from sparring.recipe import Recipe
 from sparring.runs import Run
 from sparring.storage import read_lines
 
-PLAN: list[float] = []
+PLAN: list[Any] = []
 
 
 class ToyPlanned(Metric):
@@ -37,7 +39,7 @@ class ToyFails(Metric):
         raise DataError("no such thing") if self.foreseen else ZeroDivisionError("oh")
 
 
-def train(out: Path, values: list[float], *more: Metric, **changes) -> Run:
+def train(out: Path, values: list[Any], *more: Metric, **changes: Any) -> Run:
     PLAN[:] = values
     recipe = Recipe(
         data=Ring(),
@@ -77,6 +79,46 @@ def test_higher_is_better_where_the_metric_says_so(tmp_path) -> None:
 
     run = train(tmp_path / "run", [1, 7, float("nan"), 3], metrics=(ToyRising(),))
     assert run.best_score() == {"images": 32, "metric": "toy-planned", "value": 7}
+
+
+class ToyNamed(Metric):
+    """A planned value under a name, skipped where None is planned."""
+
+    name: str = "first"
+    better: Literal["lower", "higher", "data"] = "lower"
+
+    def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
+        value = PLAN.pop(0)
+        if value is None:
+            raise DataError("not now")
+        return [Score(self.name, value, better=self.better)]
+
+
+def test_one_score_decides_which_is_best_and_it_never_changes(tmp_path) -> None:
+    """The first that has a direction; where it is skipped, that evaluation keeps nothing."""
+    first, second = ToyNamed(), ToyNamed(name="second")
+    none = ToyNamed(name="neither", better="data")
+    values = [0, 5, 90, 0, 4, 91, 0, None, 1, 0, 6, 0]
+    run = train(tmp_path / "run", values, metrics=(none, first, second))
+    assert run.best_score() == {"images": 32, "metric": "first", "value": 4}
+    run = train(tmp_path / "other", [None, 9, 1, 8, 2, 7, 3, 8], metrics=(first, second))
+    assert run.best_score() == {"images": 48, "metric": "second", "value": 7}
+    assert train(tmp_path / "no", [0, 0, 0, 0], metrics=(none,)).best_score() is None
+
+
+def test_a_best_generator_of_steps_that_are_done_again_is_forgotten(tmp_path) -> None:
+    changes = {"checkpoint_every": 32, "keep": 5}
+    run = train(tmp_path / "run", [5, 4, 1, 3], **changes)
+    assert run.best_score() == {"images": 48, "metric": "toy-planned", "value": 1}
+    shutil.rmtree(run.saved()[0])
+    PLAN[:] = [3, 2]
+    sparring.resume(run)
+    assert run.best_score() == {"images": 64, "metric": "toy-planned", "value": 2}
+    run = train(tmp_path / "early", [1, 4, 5, 3], **changes)
+    shutil.rmtree(run.saved()[0])
+    PLAN[:] = [3, 2]
+    sparring.resume(run)
+    assert run.best_score() == {"images": 16, "metric": "toy-planned", "value": 1}
 
 
 def test_one_evaluation_at_the_end_keeps_no_second_file(tmp_path) -> None:

@@ -54,7 +54,7 @@ class Diversity(Metric, abstract=True):
             "real_pairs": len(own),
         }
         error = float(found.std() / len(found) ** 0.5)
-        return Score(name, float(found.mean()), error, seen, detail)
+        return Score(name, float(found.mean()), error, seen, detail, "data")
 
 
 class MSSSIM(Diversity):
@@ -89,8 +89,7 @@ class LPIPS(Diversity):
         refuse_small(real.shape)
         _, digest = lpips()
         more = {"features": "LPIPS 0.1, AlexNet", "features_digest": digest, "dtype": "float32"}
-        score = self._score("lpips-diversity", real, fake, n, **more)
-        return [Score(score.metric, score.value, score.se, score.protocol, score.detail, "higher")]
+        return [self._score("lpips-diversity", real, fake, n, **more)]
 
     def _compare(self, x: Tensor, y: Tensor) -> Tensor:
         network, _ = lpips()

@@ -181,5 +181,5 @@ def _entropy(q: Tensor, p: Tensor, n: int, seen: dict) -> Score:
         float(variance.clamp_min(0).sqrt()),
         seen,
         {"real": {"value": float(torch.special.entr(p).sum())}},
-        "higher",
+        "data",
     )

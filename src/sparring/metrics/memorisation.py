@@ -176,7 +176,8 @@ def _copy_test(
         )
         cells.append({"samples": m, "held_out": h, "z": z})
     value, drawn = total / weight, drawn / weight
-    yield Score("copy-test", value, float(drawn.std()), seen, {"cells": cells}, "higher")
+    detail = {"held_out": 0.0, "cells": cells}
+    yield Score("copy-test", value, float(drawn.std()), seen, detail, "data")
     yield Score("copy-test-p", p_value(-value, -drawn), None, seen, {}, "higher")
 
 

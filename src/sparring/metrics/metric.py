@@ -144,7 +144,7 @@ class Score:
     """One number, its standard error where one is known, and everything needed to repeat it.
 
     detail: material for the report (a class histogram, a curve), JSON-able. better: which way the
-    value improves.
+    value improves; "data" where neither does: best is what real data have, which is in the detail.
     """
 
     metric: str
@@ -152,7 +152,7 @@ class Score:
     se: float | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
-    better: Literal["lower", "higher"] = "lower"
+    better: Literal["lower", "higher", "data"] = "lower"
 
 
 class Metric(Part, kind="metrics"):

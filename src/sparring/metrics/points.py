@@ -184,7 +184,7 @@ class HighDensity(Metric):
         share = (points.log_density(samples) >= least).double().mean().item()
         seen = protocol(real, fake, n_fake=n, level=self.level, dtype="float64")
         error = math.sqrt(share * (1 - share) / n)
-        return [Score("high-density", share, error, seen, {"perfect": self.level})]
+        return [Score("high-density", share, error, seen, {"perfect": self.level}, "data")]
 
 
 class Line:

@@ -62,8 +62,8 @@ class StackedModes(Metric):
         perfect = {"perfect": expected_divergence(n, k**3)}
         covered = {"of": k**3, "missed": _missed(counts, real.train.classes)}
         return [
-            Score("stacked-modes", float((counts >= 1).sum()), None, seen, covered),
-            Score("stacked-modes-5", float((counts >= 5).sum()), None, seen, covered),
+            Score("stacked-modes", float((counts >= 1).sum()), None, seen, covered, "higher"),
+            Score("stacked-modes-5", float((counts >= 5).sum()), None, seen, covered, "higher"),
             Score("stacked-kl", kl, kl_error, seen, perfect),
             Score("stacked-kl-data", away, away_error, seen, perfect),
         ]

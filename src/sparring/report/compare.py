@@ -110,7 +110,7 @@ def _score(c: Comparison) -> str:
         [(r.group, r.value, r.low, r.high, r.values) for r in c.results],
         f"{c.metric} of each run with its interval",
     )
-    way = f", {c.better} is better" if c.better else ""
+    way = f", {c.way}" if c.way else ""
     shown = figure(drawn, f"{c.metric}{way}.", "narrow") if drawn and len(c.results) > 1 else ""
     verdict = f'<p class="verdict">{text(c.verdict)}.</p>'
     numbers = table(head, rows, "numbers whole") if rows else ""

@@ -29,6 +29,11 @@ _T = (
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
 _NORMAL = 1.960
+_WAYS = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "data": "best as the data have it",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,11 @@ class Comparison:
     results: tuple[Result, ...]
     ranked: bool
     verdict: str
+
+    @property
+    def way(self) -> str:
+        """Which way is better, in words; "" where it is not known."""
+        return _WAYS.get(self.better, "")
 
 
 def names(members: Sequence[Material]) -> list[str]:
@@ -129,6 +139,8 @@ def _compare(metric: str, found: Sequence[Group]) -> Comparison:
     elif differing:
         parts = "; ".join(f"{n} ({' / '.join(values)})" for n, values in differing)
         reason = f"not ranked, since the protocols differ in {parts}"
+    elif better == "data":
+        reason = "not ranked, since it is best as the data have it, neither lower nor higher"
     elif better not in ("lower", "higher"):
         reason = "not ranked, since the scores do not say which way is better"
     else:
@@ -237,7 +249,7 @@ def as_text(members: Sequence[Material]) -> str:
         lines.append(f"{field}: " + " | ".join(values))
     found = groups(members)
     for c in compare(found):
-        lines += ["", f"{c.metric}" + (f" ({c.better} is better)" if c.better else "")]
+        lines += ["", f"{c.metric}" + (f" ({c.way})" if c.way else "")]
         for r in c.results:
             within = "" if r.low is None else f"  {r.low:.4g} to {r.high:.4g}"
             spread = "" if r.sd is None else f"  {len(r.values)} seeds, spread {r.sd:.2g}"

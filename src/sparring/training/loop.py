@@ -171,7 +171,9 @@ def resume(
                 terminal.say("warning: the data have changed since this run began")
             run.sweep()
             run.write_recipe(wanted)
-            run.cut_tables(saved.state["images"])
+            run.cut(saved.state["images"])
+            if saved.recipe.metrics != wanted.metrics:
+                run.best.unlink(missing_ok=True)  # another score may decide now
             terminal.say(f"resuming {run.path} at {saved.state['images']:,} images")
             watchers = _watchers(on_tick, watch, found, terminal)
             Loop(run, setup, material, terminal, watchers, on_end).go(saved.state["step"])
@@ -401,25 +403,30 @@ class Loop:
         for metric, reason in skipped:
             self.run.add("skipped", {"images": images, "metric": metric, "reason": reason})
             self.terminal.say(f"{metric} skipped: {reason}")
-        if scores and recipe.evaluate_every:
-            self.keep_best(model, scores[0])
+        if recipe.evaluate_every:
+            self.keep_best(model, scores)
 
     def discriminator(self) -> Discriminator:
         """A copy of D as it is now, in eval mode on the CPU, for the metrics that ask it."""
         D = self.setup.players[self.setup.recipe.game.discriminators[0]]
         return cast(Discriminator, copy.deepcopy(D).cpu().eval().requires_grad_(False))
 
-    def keep_best(self, model: Model, score: dict[str, Any]) -> None:
-        """Keeps the generator if its first score is better than all before."""
-        if not math.isfinite(score["value"]):
-            return
+    def keep_best(self, model: Model, scores: list[dict[str, Any]]) -> None:
+        """Keeps the generator if its score is better than all before.
+
+        One score decides in the whole run: the first that has a direction. An evaluation in which
+        it is skipped keeps nothing, for another score's values do not compare with its own.
+        """
         best = self.run.best_score()
-        sign = 1 if score["better"] == "lower" else -1
-        same = best is not None and best["metric"] == score["metric"]
-        if best is None or not same or sign * score["value"] < sign * best["value"]:
+        found = [s for s in scores if s["better"] in ("lower", "higher")]
+        if best is not None:
+            found = [s for s in found if s["metric"] == best["metric"]]
+        score = found[0] if found and math.isfinite(found[0]["value"]) else None
+        sign = -1 if score and score["better"] == "higher" else 1
+        if score and (best is None or sign * score["value"] < sign * best["value"]):
             best = {key: score[key] for key in ("metric", "value")}
             self.run.save_generator(model.generator, model.spec, model.images, best)
-        elif model.images >= self.setup.recipe.images:
+        elif best and model.images >= self.setup.recipe.images:
             what = f"{best['metric']} {best['value']:.4g} at {best['images']:,} images"
             self.terminal.say(f"the best was {what}: kept as {self.run.best.name}")
 
