@@ -100,6 +100,46 @@ def test_a_function_that_generates(two) -> None:
     assert rows[0]["protocol"]["n_fake"] == 80
 
 
+def test_the_range_of_floats_is_that_of_all_samples() -> None:
+    """One batch without a negative pixel is no reason to doubt, all of them are."""
+    made: list[torch.Tensor] = []
+
+    def bright_first(n: int) -> torch.Tensor:
+        made.append(torch.rand(n, 1, 12, 12) * (1 if not made else -1))
+        return made[-1]
+
+    real, metric = images(90, 0, channels=1), [KID(features=Pixels(), n=90)]
+    rows, skipped = sparring.score(real, bright_first, metric)
+    assert (len(rows), skipped) == (1, [])
+    rows, skipped = sparring.score(real, lambda n: torch.rand(n, 1, 12, 12), metric)
+    assert rows == []
+    assert "is it [0, 1] or [-1, 1]?" in skipped[0][1]
+
+
+def test_floats_that_are_not_finite_are_named() -> None:
+    x = torch.rand(9, 3, 12, 12) - 0.5
+    x[4, 1] = torch.nan
+    with pytest.raises(DataError, match="sample 4 is not finite"):
+        sparring.score(images(9, 0), x, [KID(features=Pixels())])
+    _, skipped = sparring.score(
+        images(90, 0),
+        lambda n: x[:1].repeat(n, 1, 1, 1).index_fill(0, torch.tensor(5), torch.nan),
+        [KID(features=Pixels())],
+    )
+    assert "sample 5 is not finite" in skipped[0][1]
+
+
+def test_equal_sets_are_sampled_apart() -> None:
+    """A part of a set against a part of the same set is no comparison of images with themselves."""
+    x = images(400, 0, channels=1, side=6)
+    (row,), _ = sparring.score(x, x, [FID(features=Pixels())], n=60)
+    other = images(400, 1, channels=1, side=6)
+    (fresh,), _ = sparring.score(x, other, [FID(features=Pixels())], n=60)
+    assert 0.5 < row["value"] / fresh["value"] < 1.5
+    (whole,), _ = sparring.score(x, x, [FID(features=Pixels())])
+    assert whole["value"] < 1e-9
+
+
 def test_points_against_their_distribution(tmp_path, capsys) -> None:
     rng = np.random.default_rng(0)
     at = rng.integers(0, 8, 4000) * np.pi / 4
@@ -124,6 +164,12 @@ def test_classes_come_from_folders(tmp_path) -> None:
     )
     assert skipped == []
     assert set(rows[0]["detail"]["classes"]) == {"a", "b"}
+    (tmp_path / "more").mkdir()
+    for name in ("a", "aa", "b"):  # "b" has another number here
+        folder(tmp_path / "more" / name, images(12, 0 if name != "aa" else 5, side=8))
+    rows, _ = sparring.score(tmp_path / "real", tmp_path / "more", [ClassFID(features=Pixels())])
+    assert rows[0]["value"] < 1e-9
+    assert rows[0]["detail"]["unknown"] == ["aa"]
 
 
 # --------------------------------------------------------------------------------------- bad input

@@ -134,7 +134,8 @@ def evaluate(
     _offer(weights)
     recipe, material = open_data(found.recipe)
     start = time.perf_counter()
-    real, asked = _controlled(material.real, control), judging(found.load_discriminator)
+    real = _controlled(material.real, control)
+    asked = judging(lambda: found.load_discriminator(model.images))
     scores, skipped = judge(model, metrics or recipe.metrics or (), real, n, judge=asked)
     rows = [
         {"images": model.images, **s, "seconds": round(time.perf_counter() - start, 2)}

@@ -182,12 +182,17 @@ class Run:
         with seeded("load"):  # the caller's random numbers stay as they are
             return self.recipe.game.build(self.recipe.nets, spec)
 
-    def load_discriminator(self) -> Discriminator:
-        """The discriminator of the newest checkpoint that verifies, in eval mode on the CPU."""
+    def load_discriminator(self, images: int | None = None) -> Discriminator:
+        """The discriminator of the newest checkpoint that verifies, in eval mode on the CPU.
+
+        images: of the checkpoint made at this number instead. RunError where there is none.
+        """
         _, spec, _ = self.load_generator()
         players = self._build(spec)
         name = self.recipe.game.discriminators[0]
         for folder in self.saved():
+            if images not in (None, int(folder.name)):
+                continue
             try:
                 files, _ = read_checkpoint(folder)
             except (OSError, ValueError):
@@ -201,7 +206,10 @@ class Run:
                     "the discriminator does not fit the recipe", where=folder, why=why
                 ) from e
             return discriminator.eval().requires_grad_(False)
-        raise RunError("no checkpoint verifies", where=self.checkpoints)
+        if images is None:
+            raise RunError("no checkpoint verifies", where=self.checkpoints)
+        why = "none is kept, or it is damaged"
+        raise RunError(f"no checkpoint of {images} images", where=self.checkpoints, why=why)
 
     def load_generator(self, best: bool = False) -> tuple[Generator, Spec, int]:
         """The generator in eval mode on the CPU, its spec, and the images it was trained on."""

@@ -143,8 +143,9 @@ def test_the_fid_of_each_class() -> None:
     x, y = images(60), images(60, 1)
     labels = torch.arange(60) % 3
     y[labels == 1] = x[labels == 1]
-    known = fake(y, labels=lambda n: labels[:n])
-    against = real(x, labels, ("a", "b", "c"))
+    names = ("a", "b", "c")
+    known = fake(y, labels=lambda n: labels[:n], classes=names)
+    against = real(x, labels, names)
     (score,) = ClassFID(features=P).score(against, known)
     each = score.detail["classes"]
     assert each["b"] < 1e-12
@@ -156,9 +157,23 @@ def test_the_fid_of_each_class() -> None:
     with pytest.raises(DataError, match="needs labels"):
         ClassFID(features=P).score(against, fake(y))
     (score,) = ClassFID(features=P, least=20).score(
-        against, fake(y, labels=lambda n: labels[:n].clamp_max(1))
+        against, fake(y, labels=lambda n: labels[:n].clamp_max(1), classes=names)
     )
     assert score.detail["left_out"] == ["c"]
+
+
+def test_classes_are_compared_by_name() -> None:
+    """Samples whose classes stand in another order, or are more than those of the data."""
+    x = torch.cat([images(30, i, shift=40 * i) for i in range(3)])
+    labels = torch.arange(90) // 30
+    turned = fake(x, labels=lambda n: 3 - labels[:n], classes=("z", "c", "b", "a"))
+    (score,) = ClassFID(features=P).score(real(x, labels, ("a", "b", "c")), turned)
+    assert score.value < 1e-9
+    assert score.detail["unknown"] == ["z"]
+    with pytest.raises(DataError, match="no class in common in made: 0, 1, 2 and a, b, c"):
+        ClassFID(features=P).score(
+            real(x, labels, ("a", "b", "c")), fake(x, labels=lambda n: labels[:n])
+        )
 
 
 def test_fid_of_infinitely_many_samples_has_no_bias() -> None:

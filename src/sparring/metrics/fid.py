@@ -46,9 +46,10 @@ class FID(Comparison):
 class ClassFID(FID):
     """Mean over the classes of the FID of a class's samples to the real images of that class.
 
-    For labelled data and samples whose classes are known: of a generator that was asked for them,
-    folders of classes, an npz with labels. Classes with fewer than `least` on either side are left
-    out and named in the detail, which holds the distance of each.
+    For labelled data and samples whose classes are known: of a conditional generator, folders of
+    classes, an npz with labels. Classes are compared by name. Those of the data with fewer than
+    `least` images on either side are left out and named in the detail, which holds the distance of
+    each; so are those of the samples that the data do not have.
     """
 
     paper = "Ravuri and Vinyals 2019, arXiv:1905.10887"
@@ -62,10 +63,18 @@ class ClassFID(FID):
             side = real.name if images.labels is None else fake.name
             raise DataError("the FID of each class needs labels", where=side, why="there are none")
         x, y = real_features(extractor, real, n), fake_features(extractor, real, fake, n)
-        labels = fake.labels(n)
+        labels = fake.labels(n).cpu()
+        names, made = (
+            _names(*side) for side in ((images.classes, images.labels), (fake.classes, labels))
+        )
+        unknown = [name for name in made if name not in names]
+        if len(unknown) == len(made):
+            both = " and ".join(", ".join(side[:9]) for side in (made, names))
+            raise DataError("samples and data have no class in common", where=fake.name, why=both)
         distances, errors, missing = {}, [], []
-        for i, name in enumerate(images.classes):
-            mine, theirs = x[images.labels == i], y[labels == i]
+        for i, name in enumerate(names):
+            mine = x[images.labels == i]
+            theirs = y[labels == made.index(name)] if name in made else y[:0]
             if min(len(mine), len(theirs)) < max(self.least, 2):
                 missing.append(name)
                 continue
@@ -77,8 +86,12 @@ class ClassFID(FID):
         value = sum(distances.values()) / len(distances)
         error = sum(e * e for e in errors) ** 0.5 / len(errors)
         seen = self.protocol(real, fake, extractor, len(x), len(y)) | {"least": self.least}
-        detail = {"classes": distances, "left_out": missing}
+        detail = {"classes": distances, "left_out": missing, "unknown": unknown}
         return [Score(self.distance("class-fid", extractor), value, error, seen, detail)]
+
+
+def _names(classes: tuple[str, ...], labels: Tensor) -> tuple[str, ...]:
+    return classes or tuple(map(str, range(int(labels.max()) + 1)))
 
 
 class FIDInfinity(FID):

@@ -86,6 +86,14 @@ def shuffled(n: int) -> Tensor:
     return torch.randperm(n, generator=generator("domain-fid reference", n))
 
 
+def finite(samples: Tensor, first: int = 0) -> Tensor:
+    """The samples (n, ...), the number of the first being `first`; DataError where one is not."""
+    bad = (~samples.flatten(1).isfinite().all(dim=1)).nonzero()
+    if len(bad):
+        raise DataError(f"sample {first + int(bad[0])} is not finite", why=f"{len(bad)} are not")
+    return samples
+
+
 # Asks D: its logits (B,), or (B, 1, h, w), of images uint8 (B, C, H, W) with their labels, if any.
 Judge = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -97,8 +105,9 @@ class Fake:
     The first n samples are the same whatever n is. name: what the protocol calls them, such as
     "EMA generator at 120000 images, seed 0"; about: facts for it as (name, value), such as the
     seed; count: how many there are, None for as many as one asks for; label(i): what the i-th is
-    called; labels(n): int64 (n,), the classes of the first n as indices into those of the data;
-    judge: asks the discriminator that the generator was trained against, where that is at hand.
+    called; labels(n): int64 (n,), the classes of the first n as indices into `classes`, their names
+    (numbers where there are none); judge: asks the discriminator that the generator was trained
+    against, where that is at hand.
     """
 
     name: str
@@ -107,6 +116,7 @@ class Fake:
     count: int | None = None
     label: Callable[[int], str] = str
     labels: Callable[[int], Tensor] | None = None
+    classes: tuple[str, ...] = ()
     judge: Judge | None = None
 
     def enough(self, n: int) -> int:

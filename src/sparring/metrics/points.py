@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparring.data.source import Points
 from sparring.errors import DataError
-from sparring.metrics.metric import Fake, Metric, Real, Score, protocol
+from sparring.metrics.metric import Fake, Metric, Real, Score, finite, protocol
 from sparring.parts import require
 from sparring.randomness import generator
 
@@ -44,7 +44,7 @@ class ModeCoverage(Metric):
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
         points = _modes(real, "mode coverage")
         n = fake.enough(n or self.n)
-        samples = _finite(fake.draw(n, points.shape))
+        samples = finite(fake.draw(n, points.shape)).double()
         away, nearest = _nearest_modes(samples, points)
         good = away <= self.sigmas * points.sigma
         k = len(points.modes)
@@ -93,7 +93,7 @@ class Wasserstein1D(Metric):
             why = f"these have {points.shape[0]}"
             raise DataError("the 1-D Wasserstein distance needs one dimension", why=why)
         n = fake.enough(n or self.n)
-        samples = _finite(fake.draw(n, points.shape)).flatten().sort().values
+        samples = finite(fake.draw(n, points.shape)).double().flatten().sort().values
         line = Line(points)
         levels = line.quantile(torch.arange(1, n, dtype=torch.float64) / n)
         value = line.distance(samples, levels)
@@ -130,7 +130,7 @@ class SlicedWasserstein(Metric):
         points = _points(real, "the sliced Wasserstein distance")
         n, (d,) = fake.enough(n or self.n), points.shape
         lines = self._lines(d)
-        made = _finite(fake.draw(n, points.shape)) @ lines
+        made = finite(fake.draw(n, points.shape)).double() @ lines
         drawn, other = (
             (points.sample(n, generator("sliced-wasserstein", n, k)).double() @ lines)
             .sort(dim=0)
@@ -178,7 +178,7 @@ class HighDensity(Metric):
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
         points = _points(real, "the high-density share")
         n = fake.enough(n or self.n)
-        samples = _finite(fake.draw(n, points.shape))
+        samples = finite(fake.draw(n, points.shape)).double()
         known = points.log_density(points.sample(20_000, generator("high-density")).double())
         least = known.sort().values[round((1 - self.level) * (len(known) - 1))]
         share = (points.log_density(samples) >= least).double().mean().item()
@@ -281,14 +281,6 @@ def _modes(real: Real, what: str) -> Points:
     if not len(points.modes):
         raise DataError(f"{what} needs modes", where=real.name, why="these points have none")
     return points
-
-
-def _finite(samples: Tensor) -> Tensor:
-    """The samples in float64; DataError when one is not finite."""
-    bad = (~samples.isfinite().all(dim=1)).nonzero()
-    if len(bad):
-        raise DataError(f"sample {int(bad[0])} is not finite", why=f"{len(bad)} are not")
-    return samples.double()
 
 
 def _nearest_modes(samples: Tensor, points: Points) -> tuple[Tensor, Tensor]:

@@ -22,15 +22,22 @@ Classes = Sequence[str | int] | str | int | Tensor
 
 
 class Model:
-    """A trained generator. `images`: how many real images its training had seen.
+    """A trained generator. `images`: how many real images its training had seen; `weights`: "EMA"
+    where they are a moving average, "raw" where they are as training left them.
 
     A conditional one makes the classes it is asked for; where none are asked for, sample i is of a
     class drawn as the training data are spread.
     """
 
     def __init__(
-        self, generator: Generator, spec: Spec, images: int = 0, device: str | torch.device = "cpu"
+        self,
+        generator: Generator,
+        spec: Spec,
+        images: int = 0,
+        device: str | torch.device = "cpu",
+        weights: str = "EMA",
     ) -> None:
+        self.weights = weights
         self.generator, self.spec, self.images = generator.eval().to(device), spec, images
         self.device, self.conditional = torch.device(device), conditional(generator)
 
@@ -168,7 +175,8 @@ def load(run: str | Path | Run, best: bool = False) -> Model:
     best: the one that scored best while it was trained, not the last.
     """
     found = run if isinstance(run, Run) else open_run(run)
-    return Model(*found.load_generator(best))
+    weights = "EMA" if found.recipe.ema else "raw"
+    return Model(*found.load_generator(best), weights=weights)
 
 
 def to_uint8(x: Tensor) -> Tensor:

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from sparring.metrics import Fake, Judge, Metric, Real
 from sparring.metrics import evaluate as score
+from sparring.metrics.metric import finite
 from sparring.sample.draw import Model, to_uint8
 
 
 def fakes(model: Model, seed: int = 0, judge: Judge | None = None) -> Fake:
-    """The model's samples as a metric takes them, and the discriminator they were made against."""
+    """The model's samples as a metric takes them, and the discriminator they were made against.
+
+    Their classes are those that a conditional generator was asked for.
+    """
 
     def take(n: int) -> Iterator[Tensor]:
+        made = 0
         for batch in model.batches(n, seed):
-            yield batch if model.spec.points else to_uint8(batch)
+            yield batch if model.spec.points else to_uint8(finite(batch, made))
+            made += len(batch)
+
+    def labels(n: int) -> Tensor:
+        return cast(Tensor, model.conditions(n, seed))
 
     return Fake(
-        name=f"EMA generator at {model.images} images, seed {seed}",
+        name=f"{model.weights} generator at {model.images} images, seed {seed}",
         take=take,
-        about=(("weights", "EMA"), ("images", model.images), ("seed", seed)),
+        about=(("weights", model.weights), ("images", model.images), ("seed", seed)),
+        labels=labels if model.conditional and not model.spec.vectors else None,
+        classes=model.spec.classes,
         judge=judge,
     )
 

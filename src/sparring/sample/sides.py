@@ -21,8 +21,8 @@ from sparring.data.digest import digest
 from sparring.data.paths import existing
 from sparring.errors import DataError
 from sparring.metrics import Fake, Real
-from sparring.metrics.metric import shuffled
-from sparring.randomness import seeded
+from sparring.metrics.metric import finite
+from sparring.randomness import generator, seeded
 from sparring.sample.draw import to_uint8
 
 BLOCK = 64
@@ -35,7 +35,9 @@ def reference(found: Whole, name: str) -> Real:
 
 def samples(found: Whole, name: str) -> Fake:
     """A set as the fake side: in an order that is random but always the same."""
-    images, order = found.images, shuffled(len(found.images))
+    images = found.images
+    # Another order than that of the real side: paired files must not be drawn in pairs.
+    order = torch.randperm(len(images), generator=generator("samples", len(images)))
 
     def take(n: int) -> Iterator[Tensor]:
         for rows in order[:n].split(256):
@@ -52,6 +54,7 @@ def samples(found: Whole, name: str) -> Fake:
         count=len(images),
         label=lambda i: found.label(int(order[i])),
         labels=None if images.labels is None or images.vectors else labels,
+        classes=images.classes,
     )
 
 
@@ -74,13 +77,19 @@ def function(make: Callable[[int], Any], name: str, seed: int = 0, points: bool 
     """A function that makes n samples, called for 64 at a time under seeded global randomness."""
 
     def take(n: int) -> Iterator[Tensor]:
+        ends: list[float] = []
         for start in range(0, n, BLOCK):
             with seeded("score", seed, start // BLOCK), torch.no_grad():
-                made = torch.as_tensor(make(BLOCK)) if points else pixels(make(BLOCK), name)
+                made = torch.as_tensor(make(BLOCK)) if points else _stacked(make(BLOCK), name)
             if len(made) != BLOCK:
                 raise DataError(
                     f"the function made {len(made)} samples", where=name, why=f"{BLOCK} were asked"
                 )
+            if not points and made.is_floating_point():
+                ends += _ends(made, name, start)
+                # What range they have is a matter of all samples, not of one batch.
+                _refuse_range(min(ends), max(ends), name, whole=start + BLOCK >= n)
+                made = to_uint8(made)
             yield made[: n - start]
 
     return Fake(name, take, about=(("seed", seed),))
@@ -95,6 +104,15 @@ def array(values: Any, name: str) -> Whole:
 
 def pixels(values: Any, name: str) -> Tensor:
     """uint8 (N, C, H, W) of images as the head of this file lists them. Raises DataError."""
+    x = _stacked(values, name)
+    if x.dtype == torch.uint8:
+        return x
+    _refuse_range(*_ends(x, name), name)
+    return to_uint8(x)
+
+
+def _stacked(values: Any, name: str) -> Tensor:
+    """The same as a tensor on the CPU, uint8 or float. Raises DataError for all else."""
     x = torch.from_numpy(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else values
     if not isinstance(x, Tensor) or x.ndim not in (3, 4):
         what = f"an array {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
@@ -104,16 +122,26 @@ def pixels(values: Any, name: str) -> Tensor:
         x = x[:, None] if x.ndim == 3 else x.movedim(-1, 1)
     elif x.ndim == 3:
         raise DataError("no images", where=name, why="a tensor of images is (N, C, H, W)")
-    if x.dtype == torch.uint8:
-        return x
-    if not x.is_floating_point():
+    if x.dtype != torch.uint8 and not x.is_floating_point():
         raise DataError(f"images of {x.dtype}", where=name, fix="give uint8 from 0 to 255")
-    low, high = float(x.min()), float(x.max())
-    if not (-1.0001 <= low < 0 and high <= 1.0001):
+    return x
+
+
+def _ends(x: Tensor, name: str, first: int = 0) -> tuple[float, float]:
+    """The least and the greatest number of float images, the first of which is number `first`."""
+    if not len(x):
+        raise DataError("no images", where=name, why="there are none")
+    finite(x, first)
+    return float(x.min()), float(x.max())
+
+
+def _refuse_range(low: float, high: float, name: str, whole: bool = True) -> None:
+    """DataError for floats outside [-1, 1], or, where these are the ends of all of them, without
+    a negative one."""
+    if low < -1.0001 or high > 1.0001 or (whole and low >= 0):
         raise DataError(
             f"float images from {low:.3g} to {high:.3g}",
             where=name,
             why="the range of floats is [-1, 1]" if high > 1 else "is it [0, 1] or [-1, 1]?",
             fix="give uint8 from 0 to 255",
         )
-    return to_uint8(x)

@@ -334,7 +334,8 @@ class Loop:
         """The averaged generator as it stands."""
         name = self.setup.recipe.game.generators[0]
         generator = cast(Generator, self.setup.averages[name].net)
-        return Model(generator, self.setup.spec, images, self.setup.device.torch)
+        weights = "EMA" if self.setup.recipe.ema else "raw"
+        return Model(generator, self.setup.spec, images, self.setup.device.torch, weights)
 
     @contextmanager
     def pause(self) -> Iterator[None]:
