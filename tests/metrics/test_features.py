@@ -166,3 +166,47 @@ def test_a_reference_is_a_fixed_choice_of_the_training_images() -> None:
     assert not torch.equal(some.pixels, images[:10])
     assert torch.equal(real(images).some(20).pixels[:10], some.pixels)
     assert torch.equal(real(images).some(40).pixels, images)
+
+
+def test_networks_compute_in_float32_and_settings_are_restored() -> None:
+    """Not in TF32, whatever the user's settings are, which come back as they were."""
+    places = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # pyright: ignore
+    seen = []
+
+    def compute(images: torch.Tensor) -> torch.Tensor:
+        seen.append([place.fp32_precision for place in places])
+        if len(seen) == 2:
+            raise ZeroDivisionError
+        return images.float().flatten(1)
+
+    extractor = Extractor("x", "x", "", 4, "none", compute)
+    before = [place.fp32_precision for place in places]
+    try:
+        for place in places:
+            place.fp32_precision = "tf32"
+        extractor(torch.zeros(1, 1, 2, 2, dtype=torch.uint8))
+        with pytest.raises(ZeroDivisionError):
+            extractor(torch.zeros(1, 1, 2, 2, dtype=torch.uint8))
+        assert seen == [["ieee", "ieee"]] * 2
+        assert [place.fp32_precision for place in places] == ["tf32", "tf32"]
+    finally:
+        for place, precision in zip(places, before):
+            place.fp32_precision = precision
+
+
+def test_what_computes_features_is_part_of_their_key(tmp_path, monkeypatch) -> None:
+    """Features of an older version of the code are never taken from the cache."""
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path))
+    calls = []
+
+    def compute(images: torch.Tensor) -> torch.Tensor:
+        calls.append(len(images))
+        return images.float().flatten(1)
+
+    data = real(pixels(9, 1, 2, 2, seed=77))
+    extractor = Extractor("x", "x", "", 4, "none", compute)
+    for version in (1, 1, 2):
+        monkeypatch.setattr(features, "VERSION", version)
+        monkeypatch.setattr(features, "_seen", {})
+        real_features(extractor, data, 9)
+    assert calls == [9, 9]

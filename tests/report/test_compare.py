@@ -199,3 +199,14 @@ def test_what_is_best_as_the_data_have_it_is_not_ranked(made: Path, tmp_path: Pa
     assert not found.ranked
     assert "best as the data have it" in found.verdict
     assert "fid (best as the data have it)" in ranking.as_text([a, b])
+
+
+def test_equal_data_of_another_name_compare(made: Path, tmp_path: Path) -> None:
+    """By their digest; without one the name is all there is."""
+    here = {**PROTOCOL, "data_digest": "d", "reference": "folder a, all 20 images"}
+    there = {**here, "reference": "folder b, training split", "generator_digest": "other"}
+    a = a_run(made, tmp_path / "a", TINY, 1.0, protocol=here)
+    b = a_run(made, tmp_path / "b", replace(TINY, loss=Hinge()), 9.0, protocol=there)
+    assert verdict(a, b).ranked
+    c = a_run(made, tmp_path / "c", TINY, 1.0, protocol={**there, "data_digest": "e"})
+    assert "differ in data digest (e / d)" in verdict(c, b).verdict

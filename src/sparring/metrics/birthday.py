@@ -59,13 +59,13 @@ class Birthday(Metric):
         value, error, found = _support(within(made, radius))
         real_value, _, real_found = _support(within(truth, radius))
         seen = protocol(
+            self,
             real,
             fake,
             split="train",
             n_real=len(truth),
             n_fake=len(made),
             **extractor.protocol,
-            closest=self.closest,
             dtype="distances float64",
         )
         detail = {

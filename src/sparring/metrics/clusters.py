@@ -61,6 +61,7 @@ class ClusterCoverage(Metric):
         k = len(clusters.centres)
         table = Table(made_in.bincount(minlength=k), real_in.bincount(minlength=k), self.share)
         seen = protocol(
+            self,
             real,
             fake,
             split="train",
@@ -68,7 +69,6 @@ class ClusterCoverage(Metric):
             n_fake=len(made),
             **extractor.protocol,
             clusters=k,
-            share=self.share,
             dtype="clusters float64",
         )
         rows = table.rows(_names(real_in, images, k))

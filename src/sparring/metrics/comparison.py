@@ -68,7 +68,7 @@ class Comparison(Metric, abstract=True):
     ) -> dict[str, Any]:
         """What the score depends on."""
         sizes = {"split": "train", "n_real": n_real, "n_fake": n_fake}
-        return protocol(real, fake, **sizes, **extractor.protocol, dtype="float64")
+        return protocol(self, real, fake, **sizes, **extractor.protocol, dtype="float64")
 
     def named(self, name: str, extractor: Extractor) -> str:
         """The score's name, with what is not the usual Inception in brackets."""

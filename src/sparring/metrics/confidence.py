@@ -45,8 +45,8 @@ class InceptionScore(Comparison):
         features = fake_features(extractor, real, fake, n)
         logits = torch.cat([part @ head.float().T for part in features.split(1024)])
         value, spread, error = certainty(logits.double(), self.splits)
-        seen = protocol(real, fake, n_fake=n, **extractor.protocol, dtype="float64")
-        seen |= {"splits": self.splits, "head_digest": tensors_digest({"fc.weight": head})}
+        seen = protocol(self, real, fake, n_fake=n, **extractor.protocol, dtype="float64")
+        seen |= {"head_digest": tensors_digest({"fc.weight": head})}
         name = self.named("inception-score", extractor)
         return [Score(name, value, error, seen, {"std_of_splits": spread}, "higher")]
 
@@ -73,7 +73,7 @@ class DomainScore(Metric):
         value, spread, error = certainty(_logits(classifier, features), self.splits)
         images = real_features(extractor, real, n)
         own, _, _ = certainty(_logits(classifier, images), self.splits)
-        seen = protocol(real, fake, n_fake=n, **extractor.protocol, splits=self.splits)
+        seen = protocol(self, real, fake, n_fake=n, **extractor.protocol)
         seen |= {"classes": f"domain classifier {VERSION}", "dtype": "float64"}
         detail = {"real": own, "std_of_splits": spread}
         return [Score("domain-score", value, error, seen, detail, "higher")]

@@ -47,7 +47,7 @@ class Diversity(Metric, abstract=True):
         images = real.some(n)
         own = self._pairs(images.uint8(torch.arange(len(images))))
         found = self._pairs(fake.draw(n, real.shape))
-        seen = protocol(real, fake, split="train", n_fake=n, pairs=len(found), **more)
+        seen = protocol(self, real, fake, split="train", n_fake=n, pairs=len(found), **more)
         detail = {
             "real": float(own.mean()),
             "real_se": float(own.std() / len(own) ** 0.5),

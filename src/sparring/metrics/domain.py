@@ -51,6 +51,7 @@ class DomainFid(Metric):
         batches = fake.batches(n, real.train.shape)
         features = torch.cat([classifier.features(batch) for batch in batches])
         seen = protocol(
+            self,
             real,
             fake,
             split="train",

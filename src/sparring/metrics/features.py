@@ -25,11 +25,14 @@ from torch import Tensor
 
 from sparring.data.source import Images
 from sparring.errors import DataError, DiskError
-from sparring.metrics.classifier import VERSION, WIDTH, DomainClassifier
+from sparring.metrics.classifier import VERSION as CLASSIFIER
+from sparring.metrics.classifier import WIDTH, DomainClassifier
 from sparring.metrics.metric import Fake, Real
 from sparring.parts import Part, require
 from sparring.storage import cache_folder, replace_file, tensors_to_bytes
 
+# Raise it with any change to how features are computed of images: it is part of the caches' keys.
+VERSION = 2
 HELD = 2**28  # bytes of features kept in memory and in the cache: 32,768 of Inception's
 _log = logging.getLogger("sparring")
 
@@ -79,7 +82,7 @@ class Extractor:
             )
         parts = []
         for part in images.split(self.batch):
-            with torch.autocast(part.device.type, enabled=False):
+            with torch.autocast(part.device.type, enabled=False), _float32():
                 parts.append(self.compute(part).float().cpu())
         return torch.cat(parts) if parts else torch.empty(0, self.dimension)
 
@@ -130,7 +133,22 @@ class Extractor:
     @property
     def identity(self) -> str:
         """Equal for two extractors whose features are."""
-        return f"{self.name}|{self.digest}|{self.resize}"
+        return f"{VERSION}|{self.name}|{self.digest}|{self.resize}"
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Inside, a GPU multiplies float32 numbers as such and not rounded to TF32, which it does in
+    convolutions by default: features would be 1e-3 off."""
+    places = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # pyright: ignore
+    before = [place.fp32_precision for place in places]
+    try:
+        for place in places:
+            place.fp32_precision = "ieee"
+        yield
+    finally:
+        for place, precision in zip(places, before):
+            place.fp32_precision = precision
 
 
 def blocks(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
@@ -279,7 +297,7 @@ class DomainFeatures(Features):
         classifier = DomainClassifier.of(real)
         return Extractor(
             key="domain",
-            name=f"domain classifier {VERSION}, penultimate layer",
+            name=f"domain classifier {CLASSIFIER}, penultimate layer",
             digest=classifier.digest,
             dimension=WIDTH,
             resize=classifier.resize,

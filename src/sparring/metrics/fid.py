@@ -85,7 +85,7 @@ class ClassFID(FID):
             raise DataError(f"no class has {self.least} images on both sides", where=real.name)
         value = sum(distances.values()) / len(distances)
         error = sum(e * e for e in errors) ** 0.5 / len(errors)
-        seen = self.protocol(real, fake, extractor, len(x), len(y)) | {"least": self.least}
+        seen = self.protocol(real, fake, extractor, len(x), len(y))
         detail = {"classes": distances, "left_out": missing, "unknown": unknown}
         return [Score(self.distance("class-fid", extractor), value, error, seen, detail)]
 
@@ -127,7 +127,7 @@ class FIDInfinity(FID):
         value, error = _intercept(
             1 / torch.tensor(sizes).double(), torch.tensor(distances).double()
         )
-        seen = self.protocol(real, fake, extractor, reference.n, n) | {"points": self.points}
+        seen = self.protocol(real, fake, extractor, reference.n, n)
         detail = {"sizes": sizes, "distances": distances}
         return [Score(self.distance("fid-infinity", extractor), value, error, seen, detail)]
 

@@ -105,7 +105,7 @@ class CMMD(Comparison):
         sides = self.sides(real, fake, n)
         found = discrepancy(sides.fake, sides.real, self.kernel)
         key = sides.extractor.key
-        seen = sides.protocol | {"kernel": f"Gaussian, sigma {self.sigma:g}", "estimate": "biased"}
+        seen = sides.protocol | {"kernel": "Gaussian", "estimate": "biased"}
         name = "cmmd" if key == "clip" else f"mmd-{key}"
         value, error = self.scale * found.biased, self.scale * found.error
         return [Score(name, value, error, seen, {"unbiased": self.scale * found.value})]

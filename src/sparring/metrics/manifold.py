@@ -146,7 +146,7 @@ def _scores(
     rule: str,
     tail: str = "",
 ) -> list[Score]:
-    seen = sides.protocol | {"k": found.k, "inside": rule}
+    seen = sides.protocol | {"inside": rule}
     scores = []
     for name in names:
         values = found.values(name)

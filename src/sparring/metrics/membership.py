@@ -45,11 +45,13 @@ class Membership(Metric):
         m = len(inside)
         drawn = random_sums(together, m, "membership", len(together), m)
         seen = protocol(
+            self,
             real,
             fake,
             split="train",
             n_real=m,
             n_held_out=len(outside),
+            held_out_digest=unseen.train.digest if unseen.train else "",
             attack="logits of D",
             permutations=DRAWS,
             dtype="logits float32, ranks float64",

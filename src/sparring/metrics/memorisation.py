@@ -73,15 +73,15 @@ class Memorisation(Metric):
         held = real_features(extractor, unseen, self.n_train)
         made = fake_features(extractor, real, fake, fake.enough(n or self.n))
         seen = protocol(
+            self,
             real,
             fake,
             split="train",
             n_real=len(train),
             n_held_out=len(held),
+            held_out_digest=unseen.train.digest if unseen.train else "",
             n_fake=len(made),
             **extractor.protocol,
-            cells=self.cells,
-            least=self.least,
             permutations=DRAWS,
             dtype="distances float64",
         )

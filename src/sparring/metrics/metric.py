@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from torch import Tensor
 from sparring.data.source import Images, Points
 from sparring.data.split import take
 from sparring.errors import DataError
-from sparring.parts import Part
+from sparring.parts import Part, show
 from sparring.randomness import generator
 
 
@@ -180,15 +180,25 @@ class Metric(Part, kind="metrics"):
         raise NotImplementedError
 
 
-def protocol(real: Real, fake: Fake, **more: Any) -> dict[str, Any]:
-    """The protocol of a score: what every metric says, then what this one adds (`more`)."""
+# Fields that a protocol tells by what they came to: how many images, through which network.
+_TOLD = ("n", "n_train", "features", "resize")
+
+
+def protocol(metric: Metric, real: Real, fake: Fake, **more: Any) -> dict[str, Any]:
+    """The protocol of a score: what every metric says, what this one adds (`more`), its fields.
+
+    A field that `more` has under its name is told by that.
+    """
     data = real.points or real.train
+    names = (f.name for f in fields(metric))  # pyright: ignore[reportArgumentType]
+    settings = {n: getattr(metric, n) for n in names if n not in _TOLD and n not in more}
     return {
         "reference": real.name,
         "data_digest": data.digest if data else "",
         "generator": fake.name,
         **dict(fake.about),
         **more,
+        **{n: show(v) if isinstance(v, (Part, tuple)) else v for n, v in settings.items()},
         "library": f"sparring {library_version()}",
     }
 

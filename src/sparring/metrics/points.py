@@ -52,7 +52,7 @@ class ModeCoverage(Metric):
         good_counts = nearest[good].bincount(minlength=k)
         share = good.double().mean().item()
         kl, kl_error = kl_divergence(counts)
-        seen = protocol(real, fake, n_fake=n, sigmas=self.sigmas, dtype="float64")
+        seen = protocol(self, real, fake, n_fake=n, dtype="float64")
         histogram = {"modes": points.modes.tolist(), "counts": counts.tolist()}
         covered = {**histogram, "high_quality_counts": good_counts.tolist(), "of": k}
         up = "higher"
@@ -103,7 +103,9 @@ class Wasserstein1D(Metric):
             for _ in range(50)
         ]
         error = torch.tensor(again, dtype=torch.float64).std().item() if n > 1 else None
-        seen = protocol(real, fake, n_fake=n, against="the exact distribution", dtype="float64")
+        seen = protocol(
+            self, real, fake, n_fake=n, against="the exact distribution", dtype="float64"
+        )
         detail = {"perfect": line.expected_distance(n)}
         return [Score("wasserstein-1d", value, error, seen, detail)]
 
@@ -144,7 +146,7 @@ class SlicedWasserstein(Metric):
         rng = generator("sliced-wasserstein bootstrap", n)
         again = [distance(made[torch.randint(n, (n,), generator=rng)]) for _ in range(20)]
         error = torch.tensor(again, dtype=torch.float64).std().item()
-        seen = protocol(real, fake, n_real=n, n_fake=n, directions=self.directions, dtype="float64")
+        seen = protocol(self, real, fake, n_real=n, n_fake=n, dtype="float64")
         detail = {"perfect": distance(other)}
         return [Score("sliced-wasserstein", distance(made), error, seen, detail)]
 
@@ -182,7 +184,7 @@ class HighDensity(Metric):
         known = points.log_density(points.sample(20_000, generator("high-density")).double())
         least = known.sort().values[round((1 - self.level) * (len(known) - 1))]
         share = (points.log_density(samples) >= least).double().mean().item()
-        seen = protocol(real, fake, n_fake=n, level=self.level, dtype="float64")
+        seen = protocol(self, real, fake, n_fake=n, dtype="float64")
         error = math.sqrt(share * (1 - share) / n)
         return [Score("high-density", share, error, seen, {"perfect": self.level}, "data")]
 

@@ -47,7 +47,7 @@ class SlicedFeatures(Comparison):
             error = float((spread * (_GROUPS - 1)).sqrt())
             half = m // 2
             detail = {"floor": wasserstein(x[:half], x[half : 2 * half]), "floor_n": half}
-        seen = sides.protocol | {"n_real": m, "n_fake": m, "directions": self.directions}
+        seen = sides.protocol | {"n_real": m, "n_fake": m}
         return [Score(self.named("sliced-features", sides.extractor), value, error, seen, detail)]
 
 

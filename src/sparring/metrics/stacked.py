@@ -49,6 +49,7 @@ class StackedModes(Metric):
         due = _product(labels.cpu(), k)
         (kl, kl_error), (away, away_error) = kl_divergence(counts), kl_divergence(counts, due)
         seen = protocol(
+            self,
             real,
             fake,
             n_fake=n,

@@ -19,7 +19,7 @@ from sparring.schedules import Schedule
 
 Row = dict[str, Any]
 # The subject of a score, not the way it was taken.
-_SUBJECT = ("generator", "images")
+_SUBJECT = ("generator", "generator_digest", "images")
 # Fields that say how a run is watched and kept; what it trains is the same.
 _WATCHING = ("metrics", "evaluate_every", "sample_every", "checkpoint_every", "keep")
 # The 97.5 % quantile of Student's t for 1, 2, ... degrees of freedom.
@@ -167,7 +167,10 @@ def protocol_differences(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
     """(part, its different values) for each part of the protocol that is not the same in all."""
     protocols = [r.get("protocol") or {} for r in rows]
     found = []
-    for part in dict.fromkeys(k for p in protocols for k in p if k not in _SUBJECT):
+    # What the data are is known by their digest; equal ones may go by several names.
+    known = all(p.get("data_digest") for p in protocols)
+    skipped = (*_SUBJECT, "reference") if known else _SUBJECT
+    for part in dict.fromkeys(k for p in protocols for k in p if k not in skipped):
         values = list(dict.fromkeys(str(p.get(part, "not said")) for p in protocols))
         if len(values) > 1:
             found.append((part.replace("_", " "), values))

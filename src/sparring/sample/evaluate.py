@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparring.metrics import Fake, Judge, Metric, Real
 from sparring.metrics import evaluate as score
+from sparring.metrics.classifier import weights_digest
 from sparring.metrics.metric import finite
 from sparring.sample.draw import Model, to_uint8
 
@@ -32,7 +33,12 @@ def fakes(model: Model, seed: int = 0, judge: Judge | None = None) -> Fake:
     return Fake(
         name=f"{model.weights} generator at {model.images} images, seed {seed}",
         take=take,
-        about=(("weights", model.weights), ("images", model.images), ("seed", seed)),
+        about=(
+            ("generator_digest", weights_digest(model.generator)),
+            ("weights", model.weights),
+            ("images", model.images),
+            ("seed", seed),
+        ),
         labels=labels if model.conditional and not model.spec.vectors else None,
         classes=model.spec.classes,
         judge=judge,
