@@ -136,7 +136,7 @@ def test_sample_npz_depends_on_seed_and_index_only(ring: Path, tmp_path: Path) -
     np.testing.assert_array_equal(a, b[:5])
 
 
-def test_sample_grid_folder_and_morph(photos: Path) -> None:
+def test_sample_grid_folder_and_morph(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", str(photos), *TINY, "--size", "32", "--preset", "fast", "--out", "run"]
     assert main([*words, "--quiet"]) == 0
     assert main(["sample", "run", "--n", "9", "--out", "grid.png"]) == 0
@@ -152,6 +152,32 @@ def test_sample_grid_folder_and_morph(photos: Path) -> None:
     assert main(["morph", "run", "--out", "m.png"]) == 0
     assert main(["report", "run", "--out", "r.html"]) == 0
     assert "<html" in Path("r.html").read_text()
+    for command in ("sample", "morph"):
+        says = fails(capsys, 2, command, "run", "--truncation", "0.7")
+        assert "no styles to truncate" in says
+        assert "--preset stylegan2" in says
+
+
+def test_truncation(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0 makes one image (the noise maps add nothing yet), 1 leaves all; others have no styles."""
+    nets = "StyleGAN2(width=4, latent=4, mapping=2, mixing=0, noise=False)"
+    words = ["train", str(photos), *TINY, "--size", "16", "--preset", "stylegan2", "--tricks", "R1"]
+    assert main([*words, "--nets", nets, "--out", "run", "--quiet"]) == 0
+    made = {}
+    for psi in ("0", "0.5", "1", None):
+        given = [] if psi is None else ["--truncation", psi]
+        assert main(["sample", "run", "--n", "4", "--out", f"{psi}.npz", *given]) == 0
+        made[psi] = np.load(f"{psi}.npz")["arr_0"].astype(float)
+    assert (made["0"] == made["0"][:1]).all()
+    assert (made["1"] == made[None]).all()
+    assert 0 < made["0.5"].std(0).sum() < made["1"].std(0).sum()
+    assert main(["morph", "run", "--truncation", "0", "--out", "m.png"]) == 0
+    with Image.open("m.png") as picture:
+        tiles = np.asarray(picture.convert("L"))
+    assert (tiles[:16, :16] == tiles[18:34, 36:52]).all()
+    assert "1.5 is not in [0, 1]" in fails(capsys, 2, "sample", "run", "--truncation", "1.5")
+    assert "'x'" in fails(capsys, 2, "morph", "run", "--truncation", "x")
+    assert "did you mean '--truncation'" in fails(capsys, 2, "sample", "run", "--truncate", "0.7")
 
 
 def test_evaluate_json(ring: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from sparring.nets import (
     R3,
     Discriminator,
     Fast,
+    FewShot,
     Generator,
     Nets,
     ProGAN,
@@ -35,6 +36,7 @@ SMALL: dict[type[Nets], Nets] = {
     DCGAN: DCGAN(width=4, latent=8),
     Fast: Fast(g_width=8, d_width=8, latent=8),
     # Without spectral norm, which joins all rows of a table; test_spectral.py tests it.
+    FewShot: FewShot(g_width=2, d_width=2, latent=8, g_spectral=False, d_spectral=False),
     ResNet: ResNet(g_width=8, d_width=8, latent=8, d_spectral=False, attention=8),
     R3: R3(width=8, latent=8),
     ProGAN: ProGAN(width=8, latent=8),

@@ -21,6 +21,7 @@ from sparring.parts import Part, fit, nearest, parse, show, summary
 
 if typing.TYPE_CHECKING:
     from sparring.recipe import Recipe
+    from sparring.sample import Model
 
 SCHEMA = 1
 Args = argparse.Namespace
@@ -354,6 +355,7 @@ def sample_command(words: Sequence[str]) -> None:
         help="grid.png, samples.npz or a folder of images (default: RUN/grid.png)",
     )
     _add_classes(parser, "these in turn, by name or index, or all; --n is the total")
+    _add_truncation(parser)
     args = parser.read(words)
     _load_parts(args)
     if args.n < 1:
@@ -363,7 +365,7 @@ def sample_command(words: Sequence[str]) -> None:
     from sparring.sample import load, save_samples
 
     run = open_run(args.run)
-    model = load(run)
+    model = _truncated(load(run), args)
     default = "samples.npz" if model.spec.points else "grid.png"
     out = args.out or run.path / default
     samples = model.sample(args.n, args.seed, args.classes)
@@ -376,6 +378,19 @@ def sample_command(words: Sequence[str]) -> None:
 
 def _add_classes(parser: Parser, help: str) -> None:
     parser.add_argument("--classes", nargs="+", metavar="CLASS", help=help)
+
+
+def _add_truncation(parser: Parser) -> None:
+    parser.add_argument(
+        "--truncation",
+        type=float,
+        metavar="PSI",
+        help="pull the styles of a style-based G to their mean: 0 to it, 0.7, 1 not at all",
+    )
+
+
+def _truncated(model: Model, args: Args) -> Model:
+    return model if args.truncation is None else model.truncate(args.truncation)
 
 
 def morph_command(words: Sequence[str]) -> None:
@@ -394,6 +409,7 @@ def morph_command(words: Sequence[str]) -> None:
     parser.add_argument(
         "--frames", type=_count, default=12, help="pictures from one to the next (default: 12)"
     )
+    _add_truncation(parser)
     args = parser.read(words)
     _load_parts(args)
 
@@ -403,7 +419,7 @@ def morph_command(words: Sequence[str]) -> None:
     run = open_run(args.run)
     out = args.out or run.path / "morph.gif"
     save_morph(
-        load(run),
+        _truncated(load(run), args),
         out,
         seed=args.seed,
         classes=args.classes,

@@ -27,6 +27,7 @@ from sparring.nets import (
     R3,
     Auxiliary,
     Fast,
+    FewShot,
     ProGAN,
     Projection,
     ResNet,
@@ -42,8 +43,10 @@ from sparring.tricks import (
     R1,
     R2,
     AuxiliaryClassifier,
+    DiffAugment,
     GradientPenalty,
     PathLength,
+    Reconstruction,
     WeightClipping,
 )
 
@@ -276,6 +279,25 @@ def stylegan2_ada() -> Recipe:
     return replace(stylegan2(), nets=nets, tricks=(R1(gamma=0.1, every=16), ADA()))
 
 
+def fewshot() -> Recipe:
+    """For 100 to 1000 images, in the spirit of FastGAN: D also decodes its layers, DiffAugment.
+
+    Paper: Liu et al. 2021, arXiv:2101.04775. Command: `sparring train photos/ --preset fewshot`.
+    """
+    optim = Adam(lr=2e-4, betas=(0.5, 0.999))
+    return Recipe(
+        nets=FewShot(),
+        loss=Hinge(),
+        tricks=(DiffAugment(), Reconstruction()),
+        g_optim=optim,
+        d_optim=optim,
+        batch=8,
+        images=400_000,
+        share_fakes=True,
+        ema=6_000,
+    )
+
+
 def progan() -> Recipe:
     """Progressive growing: sizes faded in one by one, WGAN-GP, pixel norm, minibatch stddev.
 
@@ -327,6 +349,7 @@ PRESETS: dict[str, Callable[[], Recipe]] = {
         stylegan,
         stylegan2,
         stylegan2_ada,
+        fewshot,
     )
 }
 

@@ -12,6 +12,7 @@ from toys import SMALL
 
 from sparring.errors import RecipeError
 from sparring.nets import Auxiliary, Concat, Condition, Projection, Spec, conditional
+from sparring.nets.architecture import DECODED
 from sparring.nets.condition import (
     CLASS_LOGITS,
     Chain,
@@ -48,6 +49,10 @@ def images(n=6):
     return torch.randn(n, 1, 16, 16, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
 
 
+def last_layer(features):
+    return [f for name, f in features.items() if name.startswith("layer")][-1]
+
+
 def told(D, x, c):
     """D's answer in eval mode, where dropout and BatchNorm leave samples alone."""
     return D.eval()(x, c, features=True)
@@ -70,9 +75,9 @@ def test_forward_and_backward(nets, condition, spec):
     assert x.shape == (3, 1, 16, 16)
     logits, features = D(x, c, features=True)
     assert logits.shape == (3,)
-    guessed = [features[CLASS_LOGITS].square().sum()] if condition.guesses else []
-    assert len(guessed) == (CLASS_LOGITS in features)
-    torch.stack([logits.sum(), *guessed]).sum().backward()
+    assert condition.guesses == (CLASS_LOGITS in features)
+    answers = [f for n, f in features.items() if n == CLASS_LOGITS or n.startswith(DECODED)]
+    torch.stack([logits.sum(), *(f.square().sum() for f in answers)]).sum().backward()
     for net in (G, D):
         for name, p in net.named_parameters():
             if net.grows and p.grad is None:  # once grown it shows its last size alone
@@ -142,7 +147,7 @@ def test_the_projection_adds_the_inner_product(nets):
         e = D.verdict.embedding.weight.clone()
         D.verdict.embedding.weight.zero_()
     plain, features = told(D, x, c)
-    h = list(features.values())[-1].flatten(1)
+    h = last_layer(features).flatten(1)
     assert_close(heads[0], h)
     assert_close(logits - plain, (e[c] * h).sum(1), rtol=1e-5, atol=1e-6)
     assert (logits - plain).abs().max() > 1e-4
@@ -152,7 +157,7 @@ def test_the_projection_adds_the_inner_product(nets):
 def test_auxiliary_logits_are_linear_in_the_last_layer(nets):
     _, D = build(nets, Auxiliary(), CLASSES)
     _, features = told(D, images(), None)
-    h = features[[n for n in features if n != CLASS_LOGITS][-1]].flatten(1)
+    h = last_layer(features).flatten(1)
     wanted = h @ D.verdict.head.weight.T + D.verdict.head.bias
     assert_close(features[CLASS_LOGITS], wanted)
 

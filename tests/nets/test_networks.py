@@ -8,7 +8,8 @@ from torch.testing import assert_close
 from toys import SMALL
 
 from sparring.errors import RecipeError
-from sparring.nets import DCGAN, MLP, Fast, Nets, Spec
+from sparring.nets import DCGAN, MLP, Fast, FewShot, Nets, Spec
+from sparring.nets.architecture import DECODED
 from sparring.parts import catalogue
 from sparring.randomness import Draws, seeded
 
@@ -37,7 +38,9 @@ def test_forward_and_backward(nets, shape):
     assert x.abs().max() <= 1
     logits, features = D(x, None, features=True)
     assert logits.shape == (3,)
-    logits.sum().backward()
+    decoded = [f for name, f in features.items() if name.startswith(DECODED)]
+    assert bool(decoded) == D.decodes
+    torch.stack([logits.sum(), *(f.square().sum() for f in decoded)]).sum().backward()
     for net in (G, D):
         for name, p in net.named_parameters():
             if net.grows and p.grad is None:  # once grown it shows its last size alone
@@ -46,7 +49,8 @@ def test_forward_and_backward(nets, shape):
             assert p.grad is not None, name
             assert torch.isfinite(p.grad).all(), name
     assert any(p.grad.abs().max() > 0 for p in G.parameters())
-    assert list(features) == [f"layer{i}" for i in range(len(features))]
+    layers = len(features) - len(decoded)
+    assert list(features)[:layers] == [f"layer{i}" for i in range(layers)]
     assert all(len(f) == 3 for f in features.values())
 
 
@@ -140,6 +144,9 @@ def test_convolutions_make_no_points(nets):
         lambda: DCGAN(latent=0),
         lambda: Fast(g_width=3),
         lambda: Fast(latent=0),
+        lambda: FewShot(g_width=0),
+        lambda: FewShot(d_width=0),
+        lambda: FewShot(latent=0),
         lambda: MLP(latent=0),
         lambda: MLP(g_widths=(0,)),
         lambda: MLP(g_widths=()),

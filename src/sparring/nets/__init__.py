@@ -4,6 +4,7 @@ from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
 from sparring.nets.condition import Auxiliary, Concat, Condition, Projection, conditional
 from sparring.nets.dcgan import DCGAN
 from sparring.nets.fast import Fast
+from sparring.nets.fewshot import FewShot
 from sparring.nets.mlp import MLP
 from sparring.nets.progressive import ProGAN, StyleGAN
 from sparring.nets.r3 import R3
@@ -20,6 +21,7 @@ __all__ = [
     "Condition",
     "Discriminator",
     "Fast",
+    "FewShot",
     "Generator",
     "Nets",
     "ProGAN",

@@ -11,6 +11,8 @@ from sparring.nets.condition import Condition
 from sparring.parts import Part
 from sparring.randomness import Draws
 
+DECODED = "decoded"  # begins the names, in D's features, of what it decodes from its layers
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -59,11 +61,13 @@ class Discriminator(nn.Module):
 
     `mixes`: whether a sample's logit depends on the others of its batch (BatchNorm, minibatch
     statistics, packing). Real and fake are then judged apart, and no slopes are taken of a share.
-    `grows`: whether it changes with the images seen.
+    `grows`: whether it changes with the images seen. `decodes`: whether its features also hold
+    small images, `decoded0`, `decoded1` and so on, made from its layers alone.
     """
 
     mixes: bool = False
     grows: bool = False
+    decodes: bool = False
 
     def at(self, images: int) -> None:
         """Called before each step with the number of images seen."""

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from sparring.errors import RecipeError
 from sparring.nets import Generator, Spec, conditional
+from sparring.nets.style import StyleGenerator
 from sparring.parts import nearest
 from sparring.randomness import Draws
 from sparring.runs import Run, open_run
 
 BLOCK = 64
+_STYLES = 64  # blocks of styles of which the mean is taken
 Classes = Sequence[str | int] | str | int | Tensor
 
 
@@ -112,6 +114,29 @@ class Model:
             why="the classes are " + ", ".join(self.spec.classes[:20]),
             fix=f"a name, an index below {len(exact)}, or all",
         )
+
+    def truncate(self, psi: float) -> Model:
+        """This model, whose styles from now on lie at psi (0..1) of their way from the mean style.
+
+        Less variety, fewer failures: 0 makes one image but for noise, 1 undoes it. The mean is of
+        4096 styles, of classes as the training data have them. RecipeError where G has none.
+        Karras et al. 2019, StyleGAN, arXiv:1812.04948.
+        """
+        G = self.generator
+        if not isinstance(G, StyleGenerator):
+            raise RecipeError(
+                "this run has no styles to truncate",
+                why="its networks have no mapping network",
+                fix="leave truncation out, or train with --preset stylegan2",
+            )
+        if not 0 <= psi <= 1:
+            raise RecipeError("bad value", where="truncation", why=f"{psi} is not in [0, 1]")
+        draws = [Draws(0, "truncation", b) for b in range(_STYLES)]
+        z = torch.cat([G.noise(BLOCK, d)[:, : G.own] for d in draws])
+        u = torch.cat([Draws(0, "truncation class", b).uniform(BLOCK) for b in range(_STYLES)])
+        c = self._law(u).to(self.device) if self.conditional else None
+        G.truncate(psi, z.to(self.device), c)
+        return self
 
     @torch.no_grad()
     def make(self, z: Tensor, c: Tensor | None = None) -> Tensor:

@@ -32,6 +32,14 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
             why="old fakes are smaller than those of a network that has grown since",
             fix=f"leave {type(swaps).__name__} out of --tricks",
         )
+    decoding = next((t for t in recipe.tricks if t.decodes), None)
+    blind = [n for n in recipe.game.discriminators if not getattr(players[n], "decodes", False)]
+    if decoding and blind:
+        raise RecipeError(
+            f"{decoding!r} needs a D that decodes its layers",
+            why=f"that of {type(recipe.nets).__name__} does not",
+            fix=f"--nets FewShot, or leave {type(decoding).__name__} out of --tricks",
+        )
     unrolls = next((t for t in recipe.tricks if t.follows), None)
     if unrolls and type(recipe.d_optim).follow is Optimiser.follow:
         raise RecipeError(

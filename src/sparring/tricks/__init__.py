@@ -1,6 +1,6 @@
 """Stabilisers and regularisers: `trick.py` is the contract, the other files are by mechanism."""
 
-from sparring.tricks.auxiliary import AuxiliaryClassifier
+from sparring.tricks.auxiliary import AuxiliaryClassifier, Reconstruction
 from sparring.tricks.consistency import Consistency, LatentConsistency
 from sparring.tricks.memory import HistoricalAveraging, LeCam, Replay, WeightClipping
 from sparring.tricks.penalties import DRAGAN, R1, R2, FeatureMatching, GradientPenalty
@@ -25,6 +25,7 @@ __all__ = [
     "LeCam",
     "ModeSeeking",
     "PathLength",
+    "Reconstruction",
     "Replay",
     "State",
     "Trick",

@@ -1,14 +1,16 @@
-"""The term by which D learns classes and G makes them."""
+"""What D learns besides real from fake: classes, which G answers for too, and images."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.functional import adaptive_avg_pool2d
 
 from sparring.parts import require
-from sparring.tricks.trick import CLASS_LOGITS, State, Trick, View
+from sparring.tricks.trick import CLASS_LOGITS, DECODED, State, Trick, View
 
 
 class AuxiliaryClassifier(Trick):
@@ -43,3 +45,32 @@ def _wrong(features: dict[str, Tensor], c: Tensor | None) -> Tensor:
     if c.is_floating_point():
         return (guess - c).square().mean() / 2
     return functional.cross_entropy(guess, c)
+
+
+class Reconstruction(Trick):
+    """D keeps what its images look like: it pays for how far what it decodes is from the real ones.
+
+    weight sum E |decoded - real|, over what D decodes from each of its layers, beside the real
+    images as it sees them, averaged down to that size. For nets whose D decodes (`FewShot`). The
+    paper measures by a pretrained network, this by the mean absolute difference.
+    """
+
+    paper: ClassVar[str] = (
+        "Liu et al. 2021, Towards faster and stabilized GAN training for few-shot image synthesis, "
+        "arXiv:2101.04775"
+    )
+    features: ClassVar[bool] = True
+    decodes: ClassVar[bool] = True
+    weight: float = 1.0
+
+    def check(self) -> None:
+        super().check()
+        require(self.weight >= 0, "weight must not be negative")
+
+    def d_term(self, view: View, state: State) -> Tensor | float:
+        off = []
+        for name, decoded in view.real_features.items():
+            if name.startswith(DECODED):
+                real = adaptive_avg_pool2d(view.real_seen, (decoded.shape[2], decoded.shape[3]))
+                off.append((decoded.float() - real).abs().mean())
+        return self.weight * torch.stack(off).sum()

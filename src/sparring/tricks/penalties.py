@@ -10,7 +10,7 @@ from torch import Tensor
 from sparring.errors import RecipeError
 from sparring.parts import require
 from sparring.schedules import Schedule, value
-from sparring.tricks.trick import CLASS_LOGITS, State, Trick, View, slopes
+from sparring.tricks.trick import CLASS_LOGITS, DECODED, State, Trick, View, slopes
 
 
 def _square_norm(slopes: Tensor, n: int) -> Tensor:
@@ -144,7 +144,8 @@ class FeatureMatching(Trick):
     layer: str = ""
 
     def g_term(self, view: View, state: State) -> Tensor | float:
-        layer = self.layer or [name for name in view.fake_features if name != CLASS_LOGITS][-1]
+        layers = [n for n in view.fake_features if n != CLASS_LOGITS and not n.startswith(DECODED)]
+        layer = self.layer or layers[-1]
         if layer not in view.fake_features:
             names = ", ".join(view.fake_features)
             raise RecipeError(f"{self!r}: D has no layer '{layer}', it has {names}")

@@ -23,6 +23,7 @@ Follow = Callable[
     tuple[Weights, dict[str, State]],
 ]
 CLASS_LOGITS = "class_logits"  # the layer in which D guesses the condition, where it does
+DECODED = "decoded"  # begins the names of the images that D decodes from its layers, where it does
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Trick(Part, kind="tricks", abstract=True):
     term joins real and fake row by row; `swaps`, whether `fakes` gives D others than G has just
     made (their conditions go to `fake_c`), and `own_fakes`, whether the trick needs those;
     `follows`, whether D's optimiser must have a step as a function; `guesses`, whether D must guess
-    the condition.
+    the condition; `decodes`, whether D must decode what it sees from its layers.
 
     Terms and `see` read the state; only `fakes` and `after_step` write it, in place.
     """
@@ -104,6 +105,7 @@ class Trick(Part, kind="tricks", abstract=True):
     own_fakes: ClassVar[bool] = False
     follows: ClassVar[bool] = False
     guesses: ClassVar[bool] = False
+    decodes: ClassVar[bool] = False
 
     every: int = 1
 
