@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from sparring.metrics.chance import auc, p_value, random_sums, ranks
+from sparring.metrics.chance import (
+    auc,
+    counted_error,
+    p_value,
+    random_sums,
+    ranks,
+    share_error,
+)
 from sparring.randomness import generator
 
 
@@ -70,3 +77,25 @@ def test_the_error_of_the_area_is_its_spread() -> None:
     spread = float(torch.tensor(areas).double().std())
     assert torch.tensor(errors).mean().item() == pytest.approx(spread, rel=0.15)
     assert torch.tensor(areas).mean().item() == pytest.approx(0.6897, abs=0.012)  # Phi(0.7/sqrt 2)
+
+
+def test_the_error_of_a_count_is_its_spread_over_repetitions() -> None:
+    """Modes met at least once, and five times, by samples of unequal chances."""
+    p = torch.arange(1, 201, dtype=torch.float64).square()
+    rng = generator("a count repeated")
+    for least in (1, 5):
+        met = lambda counts, least=least: (counts >= least).sum(-1)  # noqa: E731
+        values, errors = [], []
+        for i in range(60):
+            counts = torch.multinomial(p, 600, True, generator=rng).bincount(minlength=200)
+            values.append(float(met(counts)))
+            errors.append(counted_error(counts, met, "test", i))
+        said, spread = torch.tensor(errors).mean(), torch.tensor(values).std()
+        assert 0.7 < said / spread < 1.4
+    assert counted_error(torch.tensor([500, 0, 500]), lambda c: (c > 0).sum(-1), "sure") == 0.25
+
+
+def test_the_error_of_a_share_is_never_nothing() -> None:
+    assert share_error(300, 1000) == pytest.approx((0.3 * 0.7 / 1000) ** 0.5, rel=1e-3)
+    for k in (0, 1000):
+        assert share_error(k, 1000) == pytest.approx(0.0007, rel=0.02)

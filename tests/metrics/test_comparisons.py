@@ -25,6 +25,7 @@ from sparring.metrics import (
     Pixels,
     PrecisionRecall,
     Real,
+    SlicedFeatures,
     evaluate,
     frechet_distance,
 )
@@ -408,3 +409,35 @@ def test_resize_and_weights_are_in_the_protocol(monkeypatch) -> None:
             assert score.metric == ("fid[PILBicubic]" if metric.resize else "fid")
             texts.add(in_words(score.protocol))
     assert len(texts) == 4
+
+
+def test_the_error_of_kid_by_subsets_holds_the_chance_of_the_subsets() -> None:
+    values, errors = [], []
+    for seed in range(80):
+        x, y = images(60, seed), images(60, 500 + seed)
+        (score,) = KID(features=P, subsets=2, size=12).score(real(x), fake(y))
+        values.append(score.value)
+        errors.append(score.se)
+    assert 0.8 < np.sqrt(np.mean(np.square(errors))) / np.std(values) < 1.3
+    whole = KID(features=P).score(real(x), fake(y))[0]
+    assert errors[-1] > 2 * whole.se
+
+
+def test_balls_are_of_as_many_images_on_both_sides() -> None:
+    """Recall grows with the number of samples, so more of them than real images do not count."""
+    x, y = images(40), images(90, 1)
+    for metric in (PrecisionRecall(features=P), DensityCoverage(features=P), PRDC(features=P)):
+        found = metric.score(real(x), fake(y))
+        assert found == metric.score(real(x), fake(y[:40])) or all(
+            a.value == b.value for a, b in zip(found, metric.score(real(x), fake(y[:40])))
+        )
+        assert [found[0].protocol[name] for name in ("n_real", "n_fake")] == [40, 40]
+
+
+def test_the_floor_of_slices_is_that_of_real_images_in_random_order() -> None:
+    """Also where the data come sorted by class."""
+    x = torch.cat([images(100, shift=-60), images(100, 1, shift=60)])
+    (score,) = SlicedFeatures(features=P).score(real(x), fake(x.flip(0)))
+    mixed = x[torch.randperm(200, generator=generator("mixed"))]
+    (other,) = SlicedFeatures(features=P).score(real(mixed), fake(x))
+    assert score.detail["floor"] < 2 * other.detail["floor"]

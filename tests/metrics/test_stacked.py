@@ -58,6 +58,12 @@ def test_a_perfect_sampler_and_one_that_has_collapsed(cache: Path, stacked: Real
     assert kl.se is not None
     assert abs(kl.value - perfect) < 5 * kl.se
     assert found["stacked-kl-data"].value == pytest.approx(kl.value, abs=0.01)
+    assert found["stacked-modes"].detail["perfect"] == pytest.approx(64, abs=1e-6)
+    assert found["stacked-modes"].se == 0.25
+    assert "2,000 samples where papers take 26,000" in found["stacked-modes"].detail["biased"]
+    few = scores(stacked, drawn(60))["stacked-modes"]
+    assert few.detail["perfect"] == pytest.approx(64 * (1 - (63 / 64) ** 60))
+    assert few.value == pytest.approx(few.detail["perfect"], abs=4 * few.se)  # pyright: ignore
     two = scores(stacked, drawn(1000, 2))
     assert two["stacked-modes-5"].value == 8
     assert two["stacked-kl"].value == pytest.approx(math.log(8), abs=0.03)
@@ -102,3 +108,10 @@ def test_the_expected_divergence_of_a_perfect_sampler_at_26000() -> None:
     assert expected_divergence(2, 2) == pytest.approx(math.log(2) / 2)
     assert expected_divergence(1, 5) == pytest.approx(math.log(5))
     assert expected_divergence(9, 1) == 0
+
+
+def test_fewer_samples_than_asked_are_all_taken(cache: Path, stacked: Real) -> None:
+    pixels = drawn(60)
+    few = Fake("few", lambda n: iter([pixels[:n]]), count=60)
+    (modes, *_) = StackedModes().score(stacked, few)
+    assert modes.protocol["n_fake"] == 60

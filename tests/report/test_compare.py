@@ -73,8 +73,8 @@ def test_intervals_apart_and_overlapping(made: Path, tmp_path: Path) -> None:
 
 def test_higher_may_be_better(made: Path, tmp_path: Path) -> None:
     hinge = replace(TINY, loss=Hinge())
-    a = a_run(made, tmp_path / "a", TINY, 1.0, 0.0, better="higher")
-    b = a_run(made, tmp_path / "b", hinge, 2.0, 0.0, better="higher")
+    a = a_run(made, tmp_path / "a", TINY, 1.0, 0.1, better="higher")
+    b = a_run(made, tmp_path / "b", hinge, 2.0, 0.1, better="higher")
     assert verdict(a, b).verdict == "b is better than a"
     c = a_run(made, tmp_path / "c", hinge, 2.0, 0.0, better=None)
     d = a_run(made, tmp_path / "d", TINY, 1.0, 0.0, better=None)
@@ -210,3 +210,43 @@ def test_equal_data_of_another_name_compare(made: Path, tmp_path: Path) -> None:
     assert verdict(a, b).ranked
     c = a_run(made, tmp_path / "c", TINY, 1.0, protocol={**there, "data_digest": "e"})
     assert "differ in data digest (e / d)" in verdict(c, b).verdict
+
+
+def test_seeds_count_where_they_were_scored_at_one_length(made: Path, tmp_path: Path) -> None:
+    """A seed that stopped early is left out of the mean, and said to be."""
+    long = replace(TINY, images=64)
+    done = [
+        a_run(made, tmp_path / f"s{i}", replace(long, seed=i), v, images=64)
+        for i, v in enumerate((1.0, 3.0))
+    ]
+    short = a_run(made, tmp_path / "s2", replace(long, seed=2), 100.0, images=32)
+    found = verdict(*done, short)
+    assert found.results[0].values == (1.0, 3.0)
+    assert found.notes == ("s2 is left out, scored at 32 images and not at 64",)
+    alone = verdict(short, a_run(made, tmp_path / "a", replace(TINY, loss=Hinge()), 9.0))
+    assert alone.notes == ("s2 is scored at 32 of its 64 images",)
+    said = ranking.as_text([*done, short])
+    assert "s2 is left out, scored at 32 images and not at 64" in said
+    assert ranking.as_json([*done, short])["comparisons"][0]["notes"] == list(found.notes)
+
+
+def test_seeds_of_other_protocols_are_no_mean(made: Path, tmp_path: Path) -> None:
+    a = a_run(made, tmp_path / "a", TINY, 1.0)
+    b = a_run(
+        made, tmp_path / "b", replace(TINY, seed=1), 2.0, protocol={**PROTOCOL, "n_fake": 500}
+    )
+    assert "differ in n fake (2000 / 500)" in verdict(a, b).verdict
+
+
+def test_an_interval_without_width_is_none(made: Path, tmp_path: Path) -> None:
+    """Seeds that agree by chance, or an error of 0: neither shows a difference."""
+    hinge = replace(TINY, loss=Hinge())
+    seeds = [a_run(made, tmp_path / f"s{i}", replace(TINY, seed=i), 8.0, None) for i in range(2)]
+    other = a_run(made, tmp_path / "o", hinge, 7.0, 0.0)
+    found = verdict(*seeds, other)
+    assert [r.low for r in found.results] == [None, None]
+    assert found.verdict.startswith("no difference shown: no interval is known for")
+    known = [a_run(made, tmp_path / f"k{i}", replace(TINY, seed=i), 8.0, 0.25) for i in range(2)]
+    (result, _) = verdict(*known, other).results
+    wanted = result if result.group.startswith("k0") else verdict(*known, other).results[1]
+    assert wanted.high - 8 == pytest.approx(1.96 * 0.25 / math.sqrt(2), rel=1e-3)  # pyright: ignore

@@ -1,4 +1,6 @@
-"""What chance alone explains: ranks, areas under curves, and permutation tests. All float64.
+"""What chance alone explains: errors of counts, ranks, areas under curves, permutation tests.
+
+All float64.
 
 Two groups that do not differ may trade members. A statistic that is a sum over the members of one
 group is compared with the same sum over random groups of its size; the p-value counts itself among
@@ -6,6 +8,8 @@ them (Phipson and Smyth 2010, arXiv:1603.05766), so it is never 0 and holds its 
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -36,6 +40,31 @@ def p_value(observed: float, drawn: Tensor) -> float:
     # Sums of the same numbers in another order differ in their last digits.
     slack = 1e-9 * max(1.0, abs(observed))
     return (1 + int((drawn >= observed - slack).sum())) / (1 + len(drawn))
+
+
+def share_error(k: int, n: int) -> float:
+    """The standard error of the share k / n of n samples, never 0: by (k + 1/2) / (n + 1).
+
+    None or all of n is what a share of up to about 1 / n off them gives as well.
+    """
+    share = (k + 0.5) / (n + 1)
+    return (share * (1 - share) / n) ** 0.5
+
+
+def counted_error(counts: Tensor, many: Callable[[Tensor], Tensor], *words: object) -> float:
+    """The standard error of a whole number made of counts int64 (K,): a bootstrap of the samples.
+
+    many: counts (draws, K) -> (draws,), such as how many are above 0; words name the draw. Never
+    below 1/4: the interval of a number that no draw changes reaches half way to the next.
+    """
+    rng = generator("counted error", *words)
+    # A multinomial draw is one binomial after the other, each of what is left.
+    chances = counts / counts.flip(0).cumsum(0).flip(0).clamp_min(1)
+    left, drawn = torch.full((200,), float(counts.sum()), dtype=torch.float64), []
+    for chance in chances.double():
+        drawn.append(torch.binomial(left, chance.expand_as(left), generator=rng))
+        left = left - drawn[-1]
+    return max(float(many(torch.stack(drawn, dim=1)).double().std()), 0.25)
 
 
 def ranks(values: Tensor) -> Tensor:

@@ -53,9 +53,13 @@ class Comparison(Metric, abstract=True):
         resize = {} if self.resize is None else {"resize": self.resize}
         return replace(self.features, **resize).open(real)
 
-    def sides(self, real: Real, fake: Fake, n: int | None) -> Sides:
-        """Both sides' features, and their protocol. Raises DataError."""
+    def sides(self, real: Real, fake: Fake, n: int | None, equal: bool = False) -> Sides:
+        """Both sides' features, and their protocol. Raises DataError.
+
+        equal: as many of each, so no more samples than there are real images.
+        """
         n = fake.enough(n or self.n)
+        n = min(n, len(real.train)) if equal and real.train else n
         extractor = self.open(real)
         x, y = real_features(extractor, real, n), fake_features(extractor, real, fake, n)
         for side, name in ((x, real.name), (y, fake.name)):

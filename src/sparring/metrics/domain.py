@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.data.source import Images
+from sparring.metrics.chance import counted_error
 from sparring.metrics.classifier import VERSION, WIDTH, DomainClassifier
 from sparring.metrics.frechet import Gaussian, distance_error, frechet_distance
 from sparring.metrics.metric import Fake, Metric, Real, Score, protocol, shuffled
@@ -134,7 +135,12 @@ def _balance(
     """class-coverage, class-tv and class-entropy of counts int64 (K,) of samples and data."""
     n, n_real = int(counts.sum()), int(real_counts.sum())
     q, p = counts.double() / n, real_counts.double() / n_real
-    covered = (counts > 0) & (q >= share * p) & (p > 0)
+
+    def reached(counts: Tensor) -> Tensor:
+        return (counts > 0) & (counts >= share * p * n) & (p > 0)
+
+    covered = reached(counts)
+    error = counted_error(counts, lambda drawn: reached(drawn).sum(-1), "class-coverage")
     histogram = {
         "names": list(names),
         "counts": counts.tolist(),
@@ -149,7 +155,7 @@ def _balance(
         Score(
             "class-coverage",
             float(covered.sum()),
-            None,
+            error,
             seen,
             {
                 **histogram,

@@ -23,7 +23,8 @@ class KID(Comparison):
     Unbiased at every n, so near 0, also below it, for samples of the data's own distribution. Of
     all pairs of the n samples and n real images, once, with its standard error; with `subsets` the
     mean over that many random subsets of `size`, as most tools report it (100 of 1000), whose error
-    is that of all pairs too: the spread over subsets that overlap is none.
+    is that of all pairs and of the draw of the subsets: their spread alone is none, for they
+    overlap.
     """
 
     paper = "Binkowski et al. 2018, arXiv:1801.01401"
@@ -41,26 +42,27 @@ class KID(Comparison):
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
         sides = self.sides(real, fake, n)
         whole = discrepancy(sides.fake, sides.real, cubic)
-        value, detail = whole.value, {}
+        value, error, detail = whole.value, whole.error, {}
         seen = sides.protocol | {"kernel": "(x.y / d + 1)^3", "estimate": "all pairs, unbiased"}
         if self.subsets:
-            values = self._subsets(sides.fake, sides.real)
-            value, detail = (
-                float(values.mean()),
-                {"std_of_subsets": float(values.std(correction=0))},
-            )
+            drawn = self._subsets(sides.fake, sides.real)
+            values = drawn[: self.subsets]
+            value = float(values.mean())
+            # Given the samples the subsets are drawn independently around the value of all pairs.
+            error = (whole.error**2 + float(drawn.var()) / self.subsets) ** 0.5
+            detail = {"std_of_subsets": float(values.std(correction=0))}
             size = min(self.size, len(sides.fake), len(sides.real))
             seen["estimate"] = f"{self.subsets} subsets of {size}, unbiased"
         name = self.named("kid", sides.extractor)
         name = name if sides.extractor.key == "inception" else f"kd-{sides.extractor.key}"
-        return [Score(name, value, whole.error, seen, detail)]
+        return [Score(name, value, error, seen, detail)]
 
     def _subsets(self, fake: Tensor, real: Tensor) -> Tensor:
-        """float64 (subsets,)"""
+        """float64: of each subset, and of some more where a few do not tell their spread."""
         rng = generator("kid subsets", len(fake), len(real), self.size)
         size = min(self.size, len(fake), len(real))
         values = []
-        for _ in range(self.subsets):
+        for _ in range(max(self.subsets, 10)):
             x = fake[torch.randperm(len(fake), generator=rng)[:size]]
             y = real[torch.randperm(len(real), generator=rng)[:size]]
             values.append(discrepancy(x, y, cubic).value)

@@ -1,8 +1,9 @@
 """Precision, recall, density and coverage: two sets taken as the balls around their members.
 
 The ball of a member reaches to its k-th nearest neighbour in its own set, itself not counted.
-Distances are float64; two that agree to nine digits count as equal, so that a tie is one whatever
-the order of the sums was.
+Both sets are of one size, for a larger one has smaller balls and more of them. Distances are
+float64; two that agree to nine digits count as equal, so that a tie is one whatever the order of
+the sums was.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import DataError
+from sparring.metrics.chance import share_error
 from sparring.metrics.comparison import Comparison, Sides
 from sparring.metrics.metric import Fake, Real, Score
 from sparring.metrics.neighbours import nearest
@@ -39,7 +41,7 @@ class PrecisionRecall(Comparison):
         require(self.k >= 1, "k must be at least 1")
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
-        sides = self.sides(real, fake, n)
+        sides = self.sides(real, fake, n, equal=True)
         found = balls(sides, self.k, edge=True)
         return _scores(self, sides, found, ("precision", "recall"), "d <= r")
 
@@ -61,7 +63,7 @@ class DensityCoverage(Comparison):
         require(self.k >= 1, "k must be at least 1")
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
-        sides = self.sides(real, fake, n)
+        sides = self.sides(real, fake, n, equal=True)
         found = balls(sides, self.k, edge=False)
         return _scores(self, sides, found, ("density", "coverage"), "d < r")
 
@@ -82,7 +84,7 @@ class PRDC(Comparison):
         require(self.k >= 1, "k must be at least 1")
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
-        sides = self.sides(real, fake, n)
+        sides = self.sides(real, fake, n, equal=True)
         found = balls(sides, self.k, edge=False)
         names = ("precision", "recall", "density", "coverage")
         return _scores(self, sides, found, names, "d < r", "-prdc")
@@ -151,6 +153,8 @@ def _scores(
     for name in names:
         values = found.values(name)
         error = float(values.std(correction=0) / len(values) ** 0.5)
+        if name != "density":
+            error = share_error(int(values.sum()), len(values))
         called = metric.named(
             name + (tail if name in ("precision", "recall") else ""), sides.extractor
         )

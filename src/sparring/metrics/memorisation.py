@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sparring.data.source import Images
 from sparring.errors import DataError
-from sparring.metrics.chance import DRAWS, p_value, random_sums, ranks
+from sparring.metrics.chance import DRAWS, p_value, random_sums, ranks, share_error
 from sparring.metrics.features import (
     Features,
     Pixels,
@@ -147,7 +147,7 @@ def _authenticity(near: Near, seen: dict[str, object]) -> Iterator[Score]:
     n, h = len(copies), len(others)
     share, usual = (1 - v.double().mean().item() for v in (copies, others))
     drawn = random_sums(torch.cat([copies, others]), n, "authenticity", n, h)
-    error = (share * (1 - share) / n) ** 0.5
+    error = share_error(n - int(copies.sum()), n)
     yield Score("authenticity", share, error, seen, {"held_out": usual}, "higher")
     yield Score("authenticity-p", p_value(float(copies.sum()), drawn), None, seen, {}, "higher")
 

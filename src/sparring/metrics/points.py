@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparring.data.source import Points
 from sparring.errors import DataError
+from sparring.metrics.chance import counted_error, share_error
 from sparring.metrics.metric import Fake, Metric, Real, Score, finite, protocol
 from sparring.parts import require
 from sparring.randomness import generator
@@ -51,24 +52,36 @@ class ModeCoverage(Metric):
         counts = nearest.bincount(minlength=k)
         good_counts = nearest[good].bincount(minlength=k)
         share = good.double().mean().item()
+        # The samples of low quality are one more kind, so that all are counted.
+        kinds = torch.cat([good_counts, (~good).sum()[None]])
         kl, kl_error = kl_divergence(counts)
         seen = protocol(self, real, fake, n_fake=n, dtype="float64")
         histogram = {"modes": points.modes.tolist(), "counts": counts.tolist()}
         covered = {**histogram, "high_quality_counts": good_counts.tolist(), "of": k}
         up = "higher"
         return [
-            Score("modes", float((good_counts >= self.least).sum()), None, seen, covered, up),
-            Score("modes-half", float((good_counts >= n / k / 2).sum()), None, seen, covered, up),
+            _met("modes", kinds, self.least, seen, covered),
+            _met("modes-half", kinds, n / k / 2, seen, covered),
             Score(
                 "high-quality",
                 share,
-                math.sqrt(share * (1 - share) / n),
+                share_error(int(good.sum()), n),
                 seen,
                 {"perfect": perfect_quality(points, self.sigmas)},
                 up,
             ),
             Score("reverse-kl", kl, kl_error, seen, {**histogram, "perfect": (k - 1) / (2 * n)}),
         ]
+
+
+def _met(name: str, kinds: Tensor, least: float, seen: dict, covered: dict) -> Score:
+    """How many kinds, the last not counted, have at least so many samples."""
+
+    def met(counts: Tensor) -> Tensor:
+        return (counts[..., :-1] >= least).sum(-1)
+
+    error = counted_error(kinds, met, name)
+    return Score(name, float(met(kinds)), error, seen, covered, "higher")
 
 
 class Wasserstein1D(Metric):
@@ -183,10 +196,10 @@ class HighDensity(Metric):
         samples = finite(fake.draw(n, points.shape)).double()
         known = points.log_density(points.sample(20_000, generator("high-density")).double())
         least = known.sort().values[round((1 - self.level) * (len(known) - 1))]
-        share = (points.log_density(samples) >= least).double().mean().item()
+        inside = int((points.log_density(samples) >= least).sum())
         seen = protocol(self, real, fake, n_fake=n, dtype="float64")
-        error = math.sqrt(share * (1 - share) / n)
-        return [Score("high-density", share, error, seen, {"perfect": self.level}, "data")]
+        detail = {"perfect": self.level}
+        return [Score("high-density", inside / n, share_error(inside, n), seen, detail, "data")]
 
 
 class Line:

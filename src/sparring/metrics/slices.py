@@ -31,11 +31,11 @@ class SlicedFeatures(Comparison):
         require(self.directions >= 1, "directions must be at least 1")
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
-        sides = self.sides(real, fake, n)
-        m = min(len(sides.real), len(sides.fake))
+        sides = self.sides(real, fake, n, equal=True)
+        m = len(sides.fake)
         theta = unit_vectors(self.directions, sides.extractor.dimension)
         x, y = (
-            torch.cat([p.double() @ theta.T for p in z[:m].split(1024)])
+            torch.cat([p.double() @ theta.T for p in z.split(1024)])
             for z in (sides.real, sides.fake)
         )
         value = wasserstein(x, y)
@@ -45,9 +45,11 @@ class SlicedFeatures(Comparison):
             without = [wasserstein(x[groups != g], y[groups != g]) for g in range(_GROUPS)]
             spread = torch.tensor(without, dtype=torch.float64).var(correction=0)
             error = float((spread * (_GROUPS - 1)).sqrt())
-            half = m // 2
-            detail = {"floor": wasserstein(x[:half], x[half : 2 * half]), "floor_n": half}
-        seen = sides.protocol | {"n_real": m, "n_fake": m}
+            # At random: real images may come sorted by class.
+            half, order = m // 2, torch.randperm(m, generator=generator("floor", m))
+            one, two = x[order[:half]], x[order[half : 2 * half]]
+            detail = {"floor": wasserstein(one, two), "floor_n": half}
+        seen = sides.protocol
         return [Score(self.named("sliced-features", sides.extractor), value, error, seen, detail)]
 
 

@@ -113,6 +113,7 @@ def _score(c: Comparison) -> str:
     way = f", {c.way}" if c.way else ""
     shown = figure(drawn, f"{c.metric}{way}.", "narrow") if drawn and len(c.results) > 1 else ""
     verdict = f'<p class="verdict">{text(c.verdict)}.</p>'
+    verdict += "".join(paragraph(f"{line}.", "note") for line in c.notes)
     numbers = table(head, rows, "numbers whole") if rows else ""
     return f"<h3>{text(c.metric)}</h3>{verdict}{shown}{numbers}"
 

@@ -63,13 +63,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A metric over all groups, the best first where they can be ranked. verdict: in words."""
+    """A metric over all groups, the best first where they can be ranked. verdict: in words; notes:
+    which runs were scored before the end of their training, and so left out or unlike the rest."""
 
     metric: str
     better: str
     results: tuple[Result, ...]
     ranked: bool
     verdict: str
+    notes: tuple[str, ...] = ()
 
     @property
     def way(self) -> str:
@@ -123,44 +125,72 @@ def compare(found: Sequence[Group]) -> list[Comparison]:
 
 
 def _compare(metric: str, found: Sequence[Group]) -> Comparison:
-    rows, results = [], []
+    rows, results, notes = [], [], []
     for group in found:
-        own = [r for m in group.members if (r := last(m).get(metric))]
-        own = [r for r in own if isinstance(r["value"], (int, float)) and math.isfinite(r["value"])]
+        own, said = _scored(metric, group)
         rows += own
+        notes += said
         if own:
             results.append(_result(group.name, own))
     better = rows[0].get("better", "") if rows else ""
     differing = protocol_differences(rows)
     if not results:
         reason = "no run has a finite value"
-    elif len(results) == 1:
-        reason = "one value only"
     elif differing:
         parts = "; ".join(f"{n} ({' / '.join(values)})" for n, values in differing)
         reason = f"not ranked, since the protocols differ in {parts}"
+    elif len(results) == 1:
+        reason = "one value only"
     elif better == "data":
         reason = "not ranked, since it is best as the data have it, neither lower nor higher"
     elif better not in ("lower", "higher"):
         reason = "not ranked, since the scores do not say which way is better"
     else:
         results.sort(key=lambda r: r.value if better == "lower" else -r.value)
-        return Comparison(metric, better, tuple(results), True, _verdict(results))
-    return Comparison(metric, better, tuple(results), False, reason)
+        return Comparison(metric, better, tuple(results), True, _verdict(results), tuple(notes))
+    return Comparison(metric, better, tuple(results), False, reason, tuple(notes))
+
+
+def _scored(metric: str, group: Group) -> tuple[list[Row], list[str]]:
+    """The finite scores of a group's runs at the greatest number of images that any has, and what
+    is to be said of the others: means are of trainings of one length."""
+    own = [(name, m, last(m).get(metric)) for name, m in zip(group.runs, group.members)]
+    rows = [
+        (name, m, r)
+        for name, m, r in own
+        if r and isinstance(r["value"], (int, float)) and math.isfinite(r["value"])
+    ]
+    most = max((r.get("images", 0) for *_, r in rows), default=0)
+    notes = [
+        f"{name} is left out, scored at {r.get('images', 0):,} images and not at {most:,}"
+        for name, _, r in rows
+        if r.get("images", 0) < most
+    ]
+    kept = [(name, m, r) for name, m, r in rows if r.get("images", 0) == most]
+    notes += [
+        f"{name} is scored at {most:,} of its {m.recipe.images:,} images"
+        for name, m, _ in kept
+        if most < m.recipe.images
+    ]
+    return [r for *_, r in kept], notes
 
 
 def _result(group: str, rows: Sequence[Row]) -> Result:
-    """The mean of some runs' scores and its 95 % interval."""
+    """The mean of some runs' scores and its 95 % interval.
+
+    Over seeds it is no narrower than the scores' own errors make it; without any width there is
+    none: values may agree by chance.
+    """
     values = tuple(float(r["value"]) for r in rows)
     mean, n = fmean(values), len(values)
-    if n > 1:
-        sd = stdev(values)
-        half = (_T[n - 2] if n - 2 < len(_T) else _NORMAL) * sd / math.sqrt(n)
-        return Result(group, mean, mean - half, mean + half, values, sd)
-    se = rows[0].get("se")
-    if not isinstance(se, (int, float)):
-        return Result(group, mean, None, None, values, None)
-    return Result(group, mean, mean - _NORMAL * se, mean + _NORMAL * se, values, None)
+    errors = [float(r["se"]) for r in rows if isinstance(r.get("se"), (int, float))]
+    half = _NORMAL * math.hypot(*errors) / n if len(errors) == n else 0.0
+    sd = stdev(values) if n > 1 else None
+    if sd is not None:
+        half = max(half, (_T[n - 2] if n - 2 < len(_T) else _NORMAL) * sd / math.sqrt(n))
+    if not half > 0:
+        return Result(group, mean, None, None, values, sd)
+    return Result(group, mean, mean - half, mean + half, values, sd)
 
 
 def protocol_differences(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
@@ -235,6 +265,7 @@ def as_json(members: Sequence[Material]) -> Row:
                 "better": c.better or None,
                 "ranked": c.ranked,
                 "verdict": c.verdict,
+                "notes": list(c.notes),
                 "results": [vars(r) for r in c.results],
             }
             for c in compare(found)
@@ -257,6 +288,6 @@ def as_text(members: Sequence[Material]) -> str:
             within = "" if r.low is None else f"  {r.low:.4g} to {r.high:.4g}"
             spread = "" if r.sd is None else f"  {len(r.values)} seeds, spread {r.sd:.2g}"
             lines.append(f"  {r.group:<32} {r.value:<10.4g}{within}{spread}")
-        lines.append(f"  {c.verdict}")
+        lines += [f"  {line}" for line in (c.verdict, *c.notes)]
     failed = [f"{name}: {state}" for g in found for name, state in g.failures]
     return "\n".join([*lines, *(["", "not finished: " + "; ".join(failed)] if failed else [])])
