@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from sparring.errors import RecipeError
-from sparring.nets import MLP, Spec
+from sparring.nets import DCGAN, MLP, Spec
 from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev, packed
 from sparring.randomness import seeded
 
@@ -118,6 +118,66 @@ def test_a_plain_d_has_none_of_it():
     D = build()
     assert not D.mixes
     assert [name for name in D.state_dict() if "head" in name] == ["head.weight", "head.bias"]
+
+
+def convolutional(shape=(2, 16, 16), **fields):
+    with seeded(0, "weights"):
+        return DCGAN(width=3, d_norm="none", **fields).discriminator(Spec(shape))
+
+
+def test_a_packed_convolutional_d_gives_one_logit_for_each_pack():
+    D = convolutional(pack=2)
+    assert D.mixes
+    x = torch.randn(6, 2, 16, 16)
+    logits, found = D(x, None, features=True)
+    assert logits.shape == (3,)
+    assert found["layer0"].shape == (3, 3, 8, 8)
+    assert D.layers[0][0].in_channels == 4
+    other = x.clone()
+    other[0] += 1
+    assert_close(D(other)[1:], logits[1:])
+    assert D(other)[0] != logits[0]
+
+
+@pytest.mark.parametrize("fields", [{"kernels": 4}, {"stddev": 2}, {"kernels": 4, "stddev": 2}])
+def test_a_convolutional_d_with_minibatch_layers_mixes(fields):
+    D = convolutional(**fields)
+    assert D.mixes
+    x = torch.randn(4, 2, 16, 16)
+    other = x.clone()
+    other[1] += 1
+    assert D(x).shape == (4,)
+    assert D(other)[0] != D(x)[0]
+    D(x).sum().backward()
+    assert all(p.grad is not None and bool(p.grad.abs().max() > 0) for p in D.parameters())
+
+
+def test_the_convolutional_heads_by_hand():
+    """The standard deviation as one more channel of the last maps; kernels behind them all."""
+    D, x = convolutional(stddev=4), torch.randn(4, 2, 16, 16)
+    _, found = D(x, None, features=True)
+    last = MinibatchStddev(4)(found["layer1"])
+    assert last.shape == (4, 7, 4, 4)
+    assert_close(D(x), (last * D.head[1].weight).sum((1, 2, 3)) + D.head[1].bias)
+    D = convolutional(kernels=5)
+    _, found = D(x, None, features=True)
+    h = found["layer1"].flatten(1)
+    assert h.shape == (4, 96)
+    assert_close(D(x), (D.head[1](h) @ D.head[2].weight.T).squeeze(1) + D.head[2].bias)
+
+
+def test_a_plain_convolutional_d_has_none_of_it():
+    D = convolutional()
+    assert not D.mixes
+    assert [name for name in D.state_dict() if "head" in name] == ["head.weight", "head.bias"]
+
+
+@pytest.mark.parametrize(
+    "field", [{"pack": 0}, {"kernels": -1}, {"stddev": 1}, {"virtual": 1}], ids=str
+)
+def test_bad_fields_of_a_convolutional_pair(field):
+    with pytest.raises(RecipeError, match=next(iter(field))):
+        DCGAN(**field)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from sparring.errors import RecipeError
-from sparring.nets import MLP, Spec
+from sparring.nets import DCGAN, MLP, Concat, Projection, Spec
 from sparring.nets.virtual import VirtualBatchNorm
 from sparring.randomness import Draws, seeded
 
@@ -44,7 +44,28 @@ def test_a_sample_of_g_does_not_depend_on_the_others():
     assert x.shape == (6, 2)
     assert_close(G(z[:2]), x[:2])
     assert_close(G.eval()(z), x)
-    assert G.state_dict()["references"].shape == (5, 3)
+    assert G.state_dict()["references.z"].shape == (5, 3)
+
+
+@pytest.mark.parametrize("condition", [None, Projection(), Concat()], ids=str)
+def test_a_convolutional_g_normalises_by_its_references(condition):
+    """In place of BatchNorm: samples do not depend on each other, nor on the mode."""
+    spec, c = Spec((1, 16, 16), ("a", "b")), torch.tensor([0, 1, 1, 0, 1])
+    with seeded(0, "weights"):
+        G = DCGAN(width=3, latent=4, virtual=6, condition=condition).generator(spec)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in G.modules())
+    assert sum(isinstance(m, VirtualBatchNorm) for m in G.modules()) == 2
+    z = G.noise(5, Draws(0, "z"))
+    x = G(z, c)
+    assert x.shape == (5, 1, 16, 16)
+    assert_close(G(z[:2], c[:2]), x[:2])
+    assert_close(G.eval()(z, c), x)
+    with torch.no_grad():
+        G.references.z.mul_(3)
+    assert (G(z, c) - x).abs().max() > 1e-6
+    if condition is not None:
+        assert G.references.c.tolist() == [0, 1, 0, 1, 0, 1]
+        assert (G(z, 1 - c) - G(z, c)).abs().max() > 1e-6
 
 
 def test_one_normalisation_at_a_time():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from toys import Pictures, ToyNets, set_up, toy
@@ -9,7 +11,7 @@ from toys import Pictures, ToyNets, set_up, toy
 from sparring.cli import main
 from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
-from sparring.nets import DCGAN, MLP, Projection
+from sparring.nets import DCGAN, MLP, ProGAN, Projection
 from sparring.optim import Optimiser
 from sparring.runs import Run
 from sparring.training import train
@@ -43,6 +45,25 @@ def test_groups_that_do_not_divide_the_batch(nets, batch, words, fix):
     assert words in message
     assert fix in message
     set_up(toy(data=Ring(), nets=nets, batch=int(fix.split()[-1])))
+
+
+@pytest.mark.parametrize(
+    ("fields", "fix"), [({"pack": 3}, "--batch 9"), ({"stddev": 4}, "--batch 8")]
+)
+def test_groups_of_convolutional_networks(tmp_path, fields, fix):
+    data = Npz(path=Pictures.write(tmp_path / "data.npz", (40, 8, 8, 1)).path)
+    recipe = toy(data=data, nets=DCGAN(width=2, d_norm="none", **fields), batch=10, held_out=4)
+    with pytest.raises(RecipeError, match=r"does not fit the batch.*" + fix):
+        set_up(recipe)
+    set_up(replace(recipe, batch=int(fix.split()[-1]))).advance(0)
+
+
+def test_replay_and_networks_that_grow(tmp_path):
+    data = Npz(path=Pictures.write(tmp_path / "data.npz", (40, 8, 8, 1)).path)
+    recipe = toy(data=data, nets=ProGAN(width=2, latent=2), batch=8, held_out=4)
+    with pytest.raises(RecipeError, match=r"ProGAN do not go together.*leave Replay out"):
+        set_up(replace(recipe, tricks=(Replay(size=8),)))
+    set_up(recipe)
 
 
 def test_packs_are_told_no_condition(tmp_path):

@@ -18,7 +18,7 @@ from sparring.optim import SGD
 from sparring.recipe import Recipe
 from sparring.training.conditions import describe
 from sparring.training.setup import open_data
-from sparring.tricks import R1, AuxiliaryClassifier, GradientPenalty, Replay
+from sparring.tricks import DRAGAN, R1, AuxiliaryClassifier, GradientPenalty, Replay
 
 SMALL = Fast(g_width=4, d_width=4, latent=4)
 
@@ -75,6 +75,8 @@ def test_impossible_pairs(condition, changes, says, labelled):
 
 def test_the_same_pairs_without_a_class(labelled):
     open_data(replace(labelled, tricks=(Replay(), GradientPenalty())))
+    nets = replace(labelled.nets, condition=Concat())
+    open_data(replace(labelled, nets=nets, tricks=(Replay(), DRAGAN())))  # of real images alone
 
 
 def test_balance_needs_classes(tmp_path):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
-from sparring.nets.condition import Chain, Condition, conditional, some
+from sparring.nets.condition import Chain, Condition
 from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev, packed
-from sparring.nets.virtual import VirtualBatchNorm
+from sparring.nets.virtual import References, VirtualBatchNorm
 from sparring.parts import require
 
 Activation = Literal["relu", "leaky_relu", "tanh", "gelu", "silu"]
@@ -85,8 +84,6 @@ class MLP(Nets):
 
 
 class _Generator(Generator):
-    told: Tensor | None
-
     def __init__(
         self,
         spec: Spec,
@@ -110,14 +107,12 @@ class _Generator(Generator):
         layers += [] if spec.points else [nn.Tanh()]
         self.layers = Chain(*layers)
         if virtual:
-            self.register_buffer("references", torch.randn(virtual, latent))
-            told = some(spec, virtual) if conditional(self.join) else None
-            self.register_buffer("told", told)
+            self.references = References(spec, self.join, latent, virtual)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         x = self.join(z, c)
         if self.virtual:
-            x = torch.cat([self.join(self.get_buffer("references").to(z), self.told), x])
+            x = self.references(self.join, x)
         return self.layers(x, c)[self.virtual :].unflatten(1, self.shape)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sparring.nets.architecture import Spec
+from sparring.nets.condition import Join, conditional, some
+
 
 class VirtualBatchNorm(nn.Module):
     """Each sample is normalised by the statistics of the references and itself.
@@ -32,3 +35,22 @@ class VirtualBatchNorm(nn.Module):
         shift = self.bias - mean * scale
         rows = (*mean.shape, *[1] * (x.dim() - 2))
         return x * scale.view(rows) + shift.view(rows)
+
+
+class References(nn.Module):
+    """The fixed batch: n latents, with conditions as the data have them, before those of G.
+
+    join: G's own, which makes of them what its layers start from.
+    """
+
+    z: Tensor
+    c: Tensor | None
+
+    def __init__(self, spec: Spec, join: Join, latent: int, n: int) -> None:
+        super().__init__()
+        self.register_buffer("z", torch.randn(n, latent))
+        self.register_buffer("c", some(spec, n) if conditional(join) else None)
+
+    def forward(self, join: Join, x: Tensor) -> Tensor:
+        """x (m, width), joined -> (n + m, width)."""
+        return torch.cat([join(self.z.to(x), self.c), x])

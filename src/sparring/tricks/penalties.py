@@ -72,7 +72,6 @@ class _Norm(Trick, abstract=True):
     """weight times the mean square of |grad D| - target, somewhere near the batch."""
 
     per_sample: ClassVar[bool] = True
-    mixes_pairs: ClassVar[bool] = True
     weight: float = 10.0
     target: float = 1.0
 
