@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sparring.data import Images, Points, Source, Whole, source, whole
+from sparring.data.decode import PIXEL_LIMIT
 from sparring.errors import DataError, RecipeError
 from sparring.metrics import Fake, Metric, Real, default_metrics, offer
-from sparring.parts import show
+from sparring.parts import fit, parse, show
 from sparring.recipe import Recipe
 from sparring.report import write_report
 from sparring.runs import Run, open_run
@@ -25,6 +27,9 @@ from sparring.training.setup import Material, open_data
 from sparring.training.watch import Watcher
 
 Tick = Callable[[dict[str, Any]], None]
+Asked = str | Metric | Sequence[str | Metric] | None
+Size = tuple[int, int]
+_log = logging.getLogger("sparring")
 
 
 def train(
@@ -115,20 +120,23 @@ def _write(run: Run, material: Material) -> None:
 
 def evaluate(
     run: str | Path | Run,
-    metrics: Sequence[Metric] | None = None,
+    metrics: Asked = None,
     n: int | None = None,
     *,
-    weights: Sequence[str | Path] = (),
+    weights: str | Path | Sequence[str | Path] = (),
     best: bool = False,
-    control: Source | None = None,
+    control: str | Path | Source | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Scores a run's generator against its data: rows of scores, (metric, reason) skipped.
 
-    weights: files of the networks that metrics use, where the cache has none. best: the generator
-    that scored best while training in place of the last one. control: images that were not trained
-    on, in the place of those held out; what they share with the training images is left out. The
-    rows are appended to the run's scores and its report is written anew.
+    metrics: parts or their texts, one or several; by default the recipe's. n: samples on each side,
+    by default each metric's own. weights: files of the networks that metrics use, where the cache
+    has none. best: the generator that scored best while training in place of the last one. control:
+    images that were not trained on, in the place of those held out; what they share with the
+    training images is left out. The rows are appended to the run's scores and its report is
+    written anew.
     """
+    wanted, n = _metrics(metrics), _count(n)
     found = run if isinstance(run, Run) else open_run(run)
     model = load(found, best=best)
     _offer(weights)
@@ -136,7 +144,7 @@ def evaluate(
     start = time.perf_counter()
     real = _controlled(material.real, control)
     asked = judging(lambda: found.load_discriminator(model.images))
-    scores, skipped = judge(model, metrics or recipe.metrics or (), real, n, judge=asked)
+    scores, skipped = judge(model, wanted or recipe.metrics or (), real, n, judge=asked)
     rows = [
         {"images": model.images, **s, "seconds": round(time.perf_counter() - start, 2)}
         for s in scores
@@ -150,31 +158,81 @@ def evaluate(
 def score(
     real: Any,
     fake: Any,
-    metrics: Sequence[Metric] | None = None,
+    metrics: Asked = None,
     n: int | None = None,
     *,
-    size: tuple[int, int] | None = None,
-    weights: Sequence[str | Path] = (),
+    size: int | tuple[int, int] | None = None,
+    weights: str | Path | Sequence[str | Path] = (),
     seed: int = 0,
-    control: Source | None = None,
+    control: str | Path | Source | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Scores of samples against real images, without training: rows, (metric, reason) skipped.
 
     Each side is a folder, zip or npz of images, a run, a named set or a source; an array uint8
     (N, H, W[, C]) or a tensor (N, C, H, W), uint8 or in [-1, 1]; `fake` also a function that gives
-    n samples of such kind. size: (height, width) to which images are scaled and cropped; without
-    it they are taken as they are and must all be of one. metrics: by default those fit for the
-    data. seed: of a run's or function's samples. control: real images that the samples were not
-    trained on, for the metrics that ask for such. Raises DataError, RunError, RecipeError.
+    n samples of such kind. size: (height, width), or the side of a square, to which images are
+    scaled and cropped; without it they are taken as they are and must all be of one. metrics: parts
+    or their texts, one or several; by default those fit for the data. n: samples on each side, by
+    default each metric's own. seed: of a run's or function's samples. control: real images that the
+    samples were not trained on, for the metrics that ask for such. Raises DataError, RunError,
+    RecipeError.
     """
+    wanted, n, seed = _metrics(metrics), _count(n), fit(seed, int, "seed")
+    size = None if size is None else _pair(size)
     _offer(weights)
     against = _controlled(_real(real, size), control)
     found = _fake(fake, against, size, seed)
-    return rows(metrics or default_metrics(against), against, found, n)
+    return rows(wanted or default_metrics(against), against, found, n)
 
 
-def _offer(weights: Sequence[str | Path]) -> None:
-    for path in weights:
+# ------------------------------------------------------------------------- what a score is asked
+
+
+def _metrics(asked: Asked) -> list[Metric]:
+    """The metrics, each once; RecipeError for what is none."""
+    several = (asked,) if isinstance(asked, (str, Metric)) else asked or ()
+    if not isinstance(several, Iterable):
+        raise _no_metric(asked)
+    found: list[Metric] = []
+    for given in several:
+        metric = parse(given, Metric) if isinstance(given, str) else given
+        if not isinstance(metric, Metric):
+            raise _no_metric(given)
+        if metric in found:
+            _log.warning("%s is asked for twice and scored once", show(metric))
+        else:
+            found.append(metric)
+    return found
+
+
+def _no_metric(given: object) -> RecipeError:
+    why = f"{given!r} is none, a metric is its name or a part such as KID()"
+    return RecipeError("bad value", where="metrics", why=why, fix="sparring list metrics")
+
+
+def _count(n: Any) -> int | None:
+    """n, if it is a number of samples that can be compared."""
+    n = fit(n, int | None, "n")
+    if n is not None and n < 2:
+        raise RecipeError("bad value", where="n", why="at least two samples are needed")
+    return n
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    """Height and width, if images can have them."""
+    height, width = fit(size if isinstance(size, (tuple, list)) else (size, size), Size, "size")
+    if min(height, width) < 1 or height * width > PIXEL_LIMIT:
+        why = (
+            f"{height}x{width} has no pixels"
+            if min(height, width) < 1
+            else (f"{height}x{width} are more than {PIXEL_LIMIT // 10**6} million pixels")
+        )
+        raise RecipeError("bad value", where="size", why=why, fix="--size 64, or 48x36")
+    return height, width
+
+
+def _offer(weights: str | Path | Sequence[str | Path]) -> None:
+    for path in [weights] if isinstance(weights, (str, Path)) else weights:
         offer(path)
 
 
@@ -190,9 +248,10 @@ def _real(given: Any, size: tuple[int, int] | None) -> Real:
     )
 
 
-def _controlled(real: Real, control: Source | None) -> Real:
+def _controlled(real: Real, control: str | Path | Source | None) -> Real:
     if control is None:
         return real
+    control = control if isinstance(control, Source) else source(str(control))
     size = real.train.shape[1:] if real.train else None
     images, name = control.open((size[0], size[1]) if size else None), show(control)
     if not isinstance(images, Images):
@@ -225,7 +284,7 @@ def _run(given: Any) -> Run | None:
 
 def _set(given: Any, size: tuple[int, int] | None) -> Whole | Points:
     if not isinstance(given, (str, Path, Source)):
-        return array(given, _name(given))
+        return array(given, _name(given), size)
     return whole(given if isinstance(given, Source) else source(str(given)), size)
 
 

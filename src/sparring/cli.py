@@ -506,10 +506,8 @@ def _add_metrics(parser: Parser, default: str) -> None:
 
 
 def _metrics(args: Args) -> list[Any] | None:
-    """The metrics that were asked for, once everything about them is checked."""
+    """The metrics that were asked for."""
     _load_parts(args)
-    if args.n is not None and args.n < 2:
-        raise RecipeError("bad value", where="--n", why="at least two samples are needed")
     from sparring.metrics import Metric
 
     return [parse(m, Metric) for m in args.metrics] if args.metrics else None

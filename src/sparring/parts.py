@@ -172,10 +172,20 @@ def parse(text: str, kind: type[P]) -> P:
     Raises RecipeError with the nearest right name for an unknown one.
     """
     text = re.sub(r"^[\w-]+(?=\()", lambda name: name[0].replace("-", "_"), text.strip())
+    name, names = re.split(r"\W", text.replace("-", "_"))[0], [c.__name__ for c in catalogue(kind)]
+    if (
+        kind.kind
+        and name
+        and _key(name) not in _PARTS
+        and re.fullmatch(r"[\w-]+(\(.*)?", text, re.S)
+    ):
+        hint, fix = nearest(name, names), f"sparring list {kind.kind}"
+        raise RecipeError(f"'{name}' is not one of the {kind.kind}{hint}", fix=fix)
     value = call(text, ()) if re.fullmatch(r"[\w-]+", text) else read(text)
     if not isinstance(value, kind):
-        names = ", ".join(cls.__name__ for cls in catalogue(kind))
-        fix = f"use one of {names}" if kind.kind else "sparring list"  # all parts are too many
+        fix = (
+            f"use one of {', '.join(names)}" if kind.kind else "sparring list"
+        )  # all parts are too many
         raise RecipeError(f"'{text}' is not one of the {kind.kind or 'parts'}", fix=fix)
     return value
 

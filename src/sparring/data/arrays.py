@@ -61,8 +61,21 @@ def images(
     """The set of uint8, or float32 in [-1, 1], (N, H, W) or (N, H, W, C), resized to `size`."""
     pixels = np.ascontiguousarray(pixels if pixels.ndim == 4 else pixels[..., None])
     if size not in (None, pixels.shape[1:3]) and len(pixels):
-        pixels = np.stack([fit(image, size) for image in pixels])
+        pixels = _resized(pixels, size, where)
     return arrange(pixels, labels, where)
+
+
+def _resized(pixels: np.ndarray, size: tuple[int, int], where: str) -> np.ndarray:
+    shape = (len(pixels), *size, pixels.shape[3])
+    try:
+        found = np.empty(shape, pixels.dtype)
+    except MemoryError:
+        why = f"{shape[0]} images of {size[0]} x {size[1]}"
+        fix = "choose a smaller --size"
+        raise DataError("not enough memory", where=where, why=why, fix=fix) from None
+    for i, image in enumerate(pixels):
+        found[i] = fit(image, size)
+    return found
 
 
 def headers(path: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sparring.data import Images, Whole
+from sparring.data.arrays import images
 from sparring.data.digest import digest
 from sparring.data.paths import existing
 from sparring.errors import DataError
@@ -36,26 +37,26 @@ def reference(found: Whole, name: str) -> Real:
 
 def samples(found: Whole, name: str) -> Fake:
     """A set as the fake side: in an order that is random but always the same."""
-    images = found.images
+    own = found.images
     # Another order than that of the real side: paired files must not be drawn in pairs.
-    order = torch.randperm(len(images), generator=generator("samples", len(images)))
+    order = torch.randperm(len(own), generator=generator("samples", len(own)))
 
     def take(n: int) -> Iterator[Tensor]:
         for rows in order[:n].split(256):
-            yield images.uint8(rows)
+            yield own.uint8(rows)
 
     def labels(n: int) -> Tensor:
-        assert images.labels is not None
-        return images.labels[order[:n]]
+        assert own.labels is not None
+        return own.labels[order[:n]]
 
     return Fake(
         name,
         take,
-        about=(("generator_digest", images.digest),),
-        count=len(images),
+        about=(("generator_digest", own.digest),),
+        count=len(own),
         label=lambda i: found.label(int(order[i])),
-        labels=None if images.labels is None or images.vectors else labels,
-        classes=images.classes,
+        labels=None if own.labels is None or own.vectors else labels,
+        classes=own.classes,
     )
 
 
@@ -98,9 +99,15 @@ def function(make: Callable[[int], Any], name: str, seed: int = 0, points: bool 
     return Fake(name, take, about=(("seed", seed),))
 
 
-def array(values: Any, name: str) -> Whole:
-    """Arrays or tensors as a set of images; DataError when they are none, naming what is wrong."""
+def array(values: Any, name: str, size: tuple[int, int] | None = None) -> Whole:
+    """Arrays or tensors as a set of images, scaled and cropped to `size` where that is given.
+
+    DataError when they are none, naming what is wrong.
+    """
     found = pixels(values, name)
+    if size not in (None, found.shape[2:]):
+        rows = found.permute(0, 2, 3, 1).numpy()
+        return Whole(images(np.ascontiguousarray(rows), None, name, size))
     found = found.to(memory_format=torch.channels_last)
     return Whole(Images(found, digest=digest(found, None)))
 
