@@ -245,10 +245,11 @@ def test_kid_of_subsets_is_the_common_convention() -> None:
 # ------------------------------------------------------- precision, recall, density and coverage
 
 
-def brute(x: np.ndarray, y: np.ndarray, k: int, edge: bool) -> dict[str, float]:
+def brute(x: np.ndarray, y: np.ndarray, k: int, edge: bool, slack: float = 0) -> dict[str, float]:
     """By the definitions, distances one by one."""
     away = lambda a, b: np.linalg.norm(a[:, None] - b[None], axis=2)  # noqa: E731
     radius, radius_fake = (np.sort(away(z, z), axis=1)[:, k] for z in (x, y))
+    radius, radius_fake = (r * (1 + (slack if edge else -slack) / 2) for r in (radius, radius_fake))
     across = away(x, y)
     inside = np.less_equal if edge else np.less
     in_real = inside(across, radius[:, None])
@@ -441,3 +442,16 @@ def test_the_floor_of_slices_is_that_of_real_images_in_random_order() -> None:
     mixed = x[torch.randperm(200, generator=generator("mixed"))]
     (other,) = SlicedFeatures(features=P).score(real(mixed), fake(x))
     assert score.detail["floor"] < 2 * other.detail["floor"]
+
+
+def test_ties_are_ties_beside_an_image_unlike_all_others() -> None:
+    """One far feature makes all products large; distances of the others stay exact."""
+    x = (noise(60, 3) * 2).round()
+    y = (noise(60, 3, seed=1) * 2).round()
+    x[0] = 3e6
+    for edge in (True, False):
+        expected = brute(x.numpy(), y.numpy(), 3, edge, slack=1e-9)
+        for rows in (x, x.flip(0)):
+            found = balls(sides(rows, y), 3, edge)
+            for name, wanted in expected.items():
+                assert float(found.values(name).mean()) == pytest.approx(wanted, abs=1e-12), name

@@ -67,6 +67,27 @@ def counted_error(counts: Tensor, many: Callable[[Tensor], Tensor], *words: obje
     return max(float(many(torch.stack(drawn, dim=1)).double().std()), 0.25)
 
 
+def same_share(a: int, n: int, b: int, m: int) -> tuple[float, float, float]:
+    """Fisher's exact test of a of n against b of m, where the shares may be the same.
+
+    The chance of so few as a, given a + b; the two-sided p-value, of all outcomes no likelier; and
+    the chance that this one is at most 5 %, which is below 5 % since counts are whole.
+    """
+    x = torch.arange(max(0, a + b - m), min(n, a + b) + 1, dtype=torch.float64)
+    chance = torch.softmax(_log_ways(n, x) + _log_ways(m, a + b - x), dim=0)
+    ordered = chance.sort().values
+    # Outcomes of one chance differ in their last digits.
+    last = torch.searchsorted(ordered, chance * (1 + 1e-9), right=True) - 1
+    both = ordered.cumsum(0)[last].clamp_max(1)
+    less = chance[x <= a].sum().clamp_max(1)
+    return float(less), float(both[a - int(x[0])]), float(chance[both <= 0.05].sum())
+
+
+def _log_ways(n: int, x: Tensor) -> Tensor:
+    whole = torch.tensor(n + 1.0, dtype=torch.float64)
+    return torch.lgamma(whole) - torch.lgamma(x + 1) - torch.lgamma(whole - x)
+
+
 def ranks(values: Tensor) -> Tensor:
     """Ranks float64 (n,) from 1 of values (n,), smallest first; equal ones share their mean."""
     _, place, counts = values.double().unique(return_inverse=True, return_counts=True)

@@ -2,8 +2,8 @@
 
 The ball of a member reaches to its k-th nearest neighbour in its own set, itself not counted.
 Both sets are of one size, for a larger one has smaller balls and more of them. Distances are
-float64; two that agree to nine digits count as equal, so that a tie is one whatever the order of
-the sums was.
+float64, and those near a radius are taken from differences; two that agree to nine digits count as
+equal, so that a tie is one whatever the order of the sums was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from sparring.metrics.neighbours import nearest
 from sparring.parts import require
 
 _ROWS = 512
-_TIE = 1e-9  # of the squared distances' scale
+_TIE = 1e-9  # of a squared radius
+_UNSURE = 1e-9  # of the squared lengths from which a distance was computed
 
 
 class PrecisionRecall(Comparison):
@@ -132,11 +133,19 @@ def balls(sides: Sides, k: int, edge: bool) -> Balls:
     for start in range(0, len(fake), _ROWS):
         part, own = fake[start : start + _ROWS], size_fake[start : start + _ROWS, None]
         away = own + size - 2 * part @ real.T
-        tie = _TIE * (own + size) * (1 if edge else -1)
-        in_real = away < radius + tie
+        theirs = radius_fake[start : start + _ROWS, None]
+        slack = _UNSURE * (own + size)
+        near = ((away - radius).abs() < slack) | ((away - theirs).abs() < slack)
+        for pairs in near.nonzero().split(_ROWS):
+            at = tuple(pairs.T)
+            away[at] = (part[at[0]] - real[at[1]]).square().sum(dim=1)
+        if edge:
+            in_real, in_fake = away <= radius * (1 + _TIE), away <= theirs * (1 + _TIE)
+        else:
+            in_real, in_fake = away < radius * (1 - _TIE), away < theirs * (1 - _TIE)
         inside.append(in_real.sum(dim=1))
         covered |= in_real.any(dim=0)
-        reached |= (away < radius_fake[start : start + _ROWS, None] + tie).any(dim=0)
+        reached |= in_fake.any(dim=0)
     return Balls(torch.cat(inside), reached, covered, k)
 
 
