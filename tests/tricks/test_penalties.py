@@ -229,7 +229,7 @@ def test_penalties_under_bfloat16(trick, tmp_path):
             setup.device.precision = precision
             with torch.no_grad():
                 for p in setup.players["D"].parameters():
-                    p.mul_(2)  # else the term is lost in the loss's rounding
+                    p.mul_(2.5)  # else the term is lost in the loss's rounding
             loss = d_objective(setup)
             gradients = setup.step.gradients("d", loss)
             terms.append(
