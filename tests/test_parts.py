@@ -402,7 +402,7 @@ def test_a_recipe_reads_back():
     assert differences(recipe, recipe) == []
 
 
-@pytest.mark.parametrize("text", ["", "R1()", "Recipe(", "Recipe(batch=1)", "Recipe(bach=8)", "3"])
+@pytest.mark.parametrize("text", ["", "R1()", "Recipe(", "Recipe(batch=0)", "Recipe(bach=8)", "3"])
 def test_a_text_that_is_no_recipe(text):
     with pytest.raises(RecipeError):
         read_recipe(text)
@@ -414,7 +414,7 @@ def test_a_text_that_is_no_recipe(text):
         ("images", 0),
         ("images", -1),
         ("images", 1.5),
-        ("batch", 1),
+        ("batch", 0),
         ("d_steps", 0),
         ("keep", 0),
         ("seed", -1),

@@ -25,6 +25,7 @@ from sparring.nets import (
     Spec,
     StyleGAN,
     StyleGAN2,
+    UNet,
 )
 from sparring.recipe import Recipe
 from sparring.training.device import Device
@@ -42,6 +43,12 @@ SMALL: dict[type[Nets], Nets] = {
     ProGAN: ProGAN(width=8, latent=8),
     StyleGAN: StyleGAN(width=8, latent=8, mapping=2),
     StyleGAN2: StyleGAN2(width=8, latent=8, mapping=2, stddev=4),
+}
+
+
+# Every one that translates images, small.
+TRANSLATORS: dict[type[Nets], Nets] = {
+    UNet: UNet(width=4, d_width=4, d_layers=2),
 }
 
 

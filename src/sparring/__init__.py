@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sparring.api import evaluate, load, resume, score, train
+    from sparring.api import evaluate, load, resume, score, train, translate
     from sparring.data import Fashion, Folder, Grid, Images, Mixture1D, Npz, Points, Ring, Source
     from sparring.data import Zip as Zip
     from sparring.errors import SparringError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "sparring.api": ("evaluate", "load", "resume", "score", "train"),
+    "sparring.api": ("evaluate", "load", "resume", "score", "train", "translate"),
     "sparring.data": (
         *("Fashion", "Folder", "Grid", "Images", "Mixture1D", "Npz", "Points", "Ring", "Source"),
         "Zip",

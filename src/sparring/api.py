@@ -11,16 +11,18 @@ from typing import Any
 from sparring.data import Images, Points, Source, Whole, source, whole
 from sparring.data.decode import PIXEL_LIMIT
 from sparring.errors import DataError, RecipeError
+from sparring.games import Translation
 from sparring.metrics import Fake, Metric, Real, default_metrics, offer
 from sparring.parts import fit, parse, show
 from sparring.recipe import Recipe
 from sparring.report import write_report
 from sparring.runs import Run, open_run
-from sparring.sample import Model, load
+from sparring.sample import Model, examples, load, translate_files
 from sparring.sample.evaluate import evaluate as judge
 from sparring.sample.evaluate import fakes, rows
 from sparring.sample.judge import judging
 from sparring.sample.sides import array, function, points, reference, samples
+from sparring.sample.translate import Translated, refuse_noise
 from sparring.training import resume as _resume
 from sparring.training import train as _train
 from sparring.training.setup import Material, open_data
@@ -115,7 +117,7 @@ def resume(
 
 
 def _write(run: Run, material: Material) -> None:
-    write_report(run, train=material.train)
+    write_report(run, train=material.train, held_out=material.real.held_out)
 
 
 def evaluate(
@@ -142,8 +144,10 @@ def evaluate(
     _offer(weights)
     recipe, material = open_data(found.recipe)
     start = time.perf_counter()
+    model.examples = examples(recipe.game, material.real)
     real = _controlled(material.real, control)
     asked = judging(lambda: found.load_discriminator(model.images))
+    asked = None if recipe.game.translates else asked
     scores, skipped = judge(model, wanted or recipe.metrics or (), real, n, judge=asked)
     rows = [
         {"images": model.images, **s, "seconds": round(time.perf_counter() - start, 2)}
@@ -153,6 +157,28 @@ def evaluate(
         found.add("scores", row)
     _write(found, material)
     return rows, skipped
+
+
+def translate(
+    run: str | Path | Run,
+    given: str | Path,
+    out: str | Path,
+    *,
+    best: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Translated:
+    """Translates a file, or the images of a folder or zip, by a run that has learned to.
+
+    The translations are PNGs of the same names in the folder `out`; what could not be read is told
+    with the reason. progress: called with how many are done, of how many. Raises RecipeError for a
+    run that makes images from noise, DataError where nothing could be translated.
+    """
+    found = run if isinstance(run, Run) else open_run(run)
+    model = load(found, best=best)
+    refuse_noise(model, found.path)
+    game = found.recipe.game
+    assert isinstance(game, Translation)
+    return translate_files(model, game.inputs, given, out, progress)
 
 
 def score(
@@ -262,7 +288,7 @@ def _controlled(real: Real, control: str | Path | Source | None) -> Real:
 def _fake(given: Any, real: Real, size: tuple[int, int] | None, seed: int) -> Fake:
     run = _run(given)
     if run is not None or isinstance(given, Model):
-        return fakes(load(run) if run is not None else given, seed)
+        return fakes(_shown(run) if run is not None else given, seed)
     if callable(given):
         name = getattr(given, "__name__", type(given).__name__)
         return function(given, name, seed, points=real.points is not None)
@@ -272,6 +298,15 @@ def _fake(given: Any, real: Real, size: tuple[int, int] | None, seed: int) -> Fa
     if isinstance(found, Points):
         raise DataError("points do not compare with images", where=_name(given))
     return samples(found, _name(given))
+
+
+def _shown(run: Run) -> Model:
+    """A run's generator, with the examples that one which translates is shown."""
+    model = load(run)
+    if model.spec.inputs:
+        recipe, material = open_data(run.recipe)
+        model.examples = examples(recipe.game, material.real)
+    return model
 
 
 def _run(given: Any) -> Run | None:
@@ -295,4 +330,4 @@ def _name(given: Any) -> str:
     return Path(given).name or str(given) if isinstance(given, (str, Path)) else "an array"
 
 
-__all__ = ["Model", "Watcher", "evaluate", "load", "resume", "score", "train"]
+__all__ = ["Model", "Watcher", "evaluate", "load", "resume", "score", "train", "translate"]

@@ -75,6 +75,13 @@ def train_command(words: Sequence[str]) -> None:
         metavar="DATA",
         help="a folder, zip or npz of images, or a name: sparring list data",
     )
+    parser.add_argument("--to", metavar="DATA", help="what DATA are to be translated into")
+    parser.add_argument(
+        "--direction",
+        default="a2b",
+        metavar="a2b|b2a",
+        help="which of two sets, or of two images side by side, is translated (default: a2b)",
+    )
     parser.add_argument(
         "--preset",
         metavar="NAME",
@@ -102,6 +109,8 @@ def train_command(words: Sequence[str]) -> None:
     from sparring.training.device import Device
     from sparring.training.inherit import afresh
 
+    if args.to is not None and args.data is None:
+        raise RecipeError("--to says what DATA become, and no DATA are given")
     data = source(args.data) if args.data else None
     if args.init_from is not None and args.preset is None:
         name, recipe = "finetuned", afresh(open_run(args.init_from).recipe)
@@ -115,6 +124,7 @@ def train_command(words: Sequence[str]) -> None:
     if data is not None:
         recipe = dataclasses.replace(recipe, data=data)
     recipe = _apply(args, recipe)
+    recipe = dataclasses.replace(recipe, data=_translated(args, recipe))
     run = train(
         recipe,
         args.out,
@@ -128,6 +138,32 @@ def train_command(words: Sequence[str]) -> None:
         quiet=args.quiet,
     )
     _finish(run.path, args.quiet)
+
+
+def _translated(args: Args, recipe: Recipe) -> Any:
+    """The recipe's data, made pairs where its game needs them."""
+    from sparring.data import Files, Pairs, SideBySide, source
+    from sparring.games import Stored, Translation
+
+    game, data, turned = recipe.game, recipe.data, args.direction == "b2a"
+    if args.direction not in ("a2b", "b2a"):
+        raise RecipeError("bad value", where="--direction", why="it is a2b or b2a")
+    translates = isinstance(game, Translation)
+    stored = translates and isinstance(game.inputs, Stored)
+    if args.to is not None:
+        if not stored:
+            raise RecipeError(
+                "--to needs a game that translates one set into another",
+                why=f"this preset plays {show(game)}",
+                fix="--preset pix2pix",
+            )
+        both = (source(args.to), data) if turned else (data, source(args.to))
+        return Pairs(input=both[0], target=both[1])
+    if stored and isinstance(data, Files):
+        return SideBySide(images=data, input="right" if turned else "left")
+    if turned:
+        raise RecipeError("--direction b2a has no two sides here", fix="give A/ --to B/")
+    return data
 
 
 def resume_command(words: Sequence[str]) -> None:
@@ -366,6 +402,7 @@ def sample_command(words: Sequence[str]) -> None:
 
     run = open_run(args.run)
     model = _truncated(load(run), args)
+    _refuse_translating(model, run.path)
     default = "samples.npz" if model.spec.points else "grid.png"
     out = args.out or run.path / default
     samples = model.sample(args.n, args.seed, args.classes)
@@ -374,6 +411,16 @@ def sample_command(words: Sequence[str]) -> None:
     depth = getattr(run.recipe.data, "range", None)
     save_samples(samples, out, labels, model.spec.classes, by_class=asked, range=depth)
     print(out)
+
+
+def _refuse_translating(model: Any, run: Path) -> None:
+    if model.spec.inputs:
+        raise RecipeError(
+            "this run makes nothing from noise",
+            where=run,
+            why="it translates images",
+            fix=f"sparring translate {run} INPUT --out DIR",
+        )
 
 
 def _add_classes(parser: Parser, help: str) -> None:
@@ -391,6 +438,50 @@ def _add_truncation(parser: Parser) -> None:
 
 def _truncated(model: Model, args: Args) -> Model:
     return model if args.truncation is None else model.truncate(args.truncation)
+
+
+def translate_command(words: Sequence[str]) -> None:
+    """Translate a file, or all images of a folder or zip, by a run that has learned to."""
+    parser = Parser("translate", translate_command.__doc__ or "")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("input", metavar="INPUT", help="a file, folder or zip of images")
+    parser.add_argument("--out", metavar="DIR", help="a folder for the PNGs (needed)")
+    parser.add_argument(
+        "--best", action="store_true", help="the generator that scored best, not the last"
+    )
+    parser.add_argument("--quiet", action="store_true", help="say nothing but the folder")
+    args = parser.read(words)
+    _load_parts(args)
+
+    if args.out is None:
+        raise RecipeError("where to? --out is missing", fix="--out DIR")
+
+    from sparring.api import translate
+
+    with _bar("translating", args.quiet) as progress:
+        done = translate(args.run, args.input, args.out, best=args.best, progress=progress)
+    print(args.out)
+    if done.failed:
+        total = len(done.written) + len(done.failed)
+        raise DataError(
+            f"{len(done.failed)} of {total} images could not be read",
+            where=args.input,
+            why="; ".join(f"{name}: {reason}" for name, reason in done.failed),
+        )
+
+
+@contextlib.contextmanager
+def _bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal's standard error, moved by calls with how many are done of how many."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def morph_command(words: Sequence[str]) -> None:
@@ -418,8 +509,10 @@ def morph_command(words: Sequence[str]) -> None:
 
     run = open_run(args.run)
     out = args.out or run.path / "morph.gif"
+    model = _truncated(load(run), args)
+    _refuse_translating(model, run.path)
     save_morph(
-        _truncated(load(run), args),
+        model,
         out,
         seed=args.seed,
         classes=args.classes,
@@ -710,6 +803,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "resume": resume_command,
     "sample": sample_command,
     "morph": morph_command,
+    "translate": translate_command,
     "evaluate": evaluate_command,
     "score": score_command,
     "report": report_command,

@@ -156,6 +156,7 @@ class Run:
             "vectors": spec.vectors,
             "shares": spec.shares,
             "rows": spec.rows,
+            "inputs": spec.inputs,
             "images": images,
             "sparring": __version__,
         }
@@ -238,6 +239,7 @@ class Run:
                 vectors=about.get("vectors", False),
                 shares=tuple(about.get("shares", ())),
                 rows=tuple(map(tuple, about.get("rows", ()))),
+                inputs=tuple(about.get("inputs", ())),
             )
             players = self._build(spec)
             generator = cast(Generator, players[recipe.game.generators[0]])

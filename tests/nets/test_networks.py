@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.testing import assert_close
-from toys import SMALL
+from toys import SMALL, TRANSLATORS
 
 from sparring.errors import RecipeError
 from sparring.nets import DCGAN, MLP, Fast, FewShot, Nets, Spec
@@ -23,7 +23,9 @@ def build(nets: Nets, spec: Spec):
 
 
 def test_every_architecture_is_tested():
-    assert set(SMALL) == {c for c in catalogue(Nets) if c.__module__.startswith("sparring.")}
+    assert {*SMALL, *TRANSLATORS} == {
+        c for c in catalogue(Nets) if c.__module__.startswith("sparring.")
+    }
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 from toys import Pictures
 
-from sparring.data import Npz
+from sparring.data import Npz, Pairs, Source
 from sparring.losses import NonSaturating, RelativisticAverage, RelativisticPaired
 from sparring.nets import (
     DCGAN,
@@ -27,6 +27,7 @@ from sparring.nets import (
     ResNet,
     StyleGAN,
     StyleGAN2,
+    UNet,
 )
 from sparring.optim import SGD, Adam, AdamW, RMSprop
 from sparring.parts import catalogue
@@ -66,6 +67,7 @@ NETS = {
     ProGAN: ProGAN(width=4, latent=5),
     StyleGAN: StyleGAN(width=4, latent=5, mapping=2),
     StyleGAN2: StyleGAN2(width=4, latent=5, mapping=2),
+    UNet: UNet(width=4, d_width=4, d_layers=2, up="resize"),
 }
 EVERY_TRICK = (
     R1(gamma=Linear(start=1.0, end=0.1), share=0.5, every=2),
@@ -144,7 +146,11 @@ def tiny(name: str, folder) -> Recipe:
     recipe = MORE[name] if name in MORE else PRESETS[name]()
     if name != "mixture1d":
         pictures = Pictures.write(folder / "data.npz", (30, 16, 16, 1), classes=3)
-        recipe = replace(recipe, data=Npz(path=pictures.path), held_out=4)
+        data: Source = Npz(path=pictures.path)
+        if recipe.game.translates:
+            inputs = Pictures.write(folder / "inputs.npz", (30, 16, 16, 3))
+            data = Pairs(input=Npz(path=inputs.path), target=data)
+        recipe = replace(recipe, data=data, held_out=4)
     nets = recipe.nets
     if name not in MORE:
         nets = replace(NETS[type(nets)], condition=nets.condition)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from sparring.data import Images, Ring
-from sparring.training.feed import Feed
+from sparring.training.feed import Feed, cropped
 
 
 def numbered(n: int, width: int = 2) -> Images:
@@ -104,3 +106,77 @@ def test_a_balanced_batch_depends_on_seed_and_number_alone():
         assert_close(torch.cat([feed(turn).c for feed in ranks]), batch)
     other = Feed(data, batch=8, seed=2, balance=classes)
     assert not torch.equal(torch.cat([other(t).c for t in range(6)]), torch.cat(whole))
+
+
+# ------------------------------------------------------------------------------------------ inputs
+
+
+def with_places(n: int, paired: bool = True) -> Images:
+    """Image i and its input have the number of each pixel; inputs have their own number besides."""
+    places = torch.arange(48, dtype=torch.uint8).view(1, 1, 6, 8)
+    inputs = Images(torch.cat([places.expand(n, 1, 6, 8), _own(n)], 1))
+    return replace(Images(places.expand(n, 1, 6, 8).clone()), inputs=inputs, paired=paired)
+
+
+def _own(n: int) -> torch.Tensor:
+    return torch.arange(n, dtype=torch.uint8)[:, None, None, None].expand(n, 1, 6, 8)
+
+
+def test_a_pair_is_turned_and_cropped_alike():
+    feed = Feed(with_places(10), batch=5, seed=0, flip=True, jitter=0.5)
+    seen = set()
+    for turn in range(4):
+        batch = feed(turn)
+        assert batch.a is not None
+        assert batch.x.shape == (5, 1, 6, 8)
+        assert batch.a.shape == (5, 2, 6, 8)
+        assert_close(batch.a[:, :1], batch.x)
+        seen |= {x.numpy().tobytes() for x in batch.x}
+    assert len(seen) > 10  # not all alike
+
+
+def test_the_i_th_input_belongs_to_the_i_th_image():
+    data = replace(numbered(10), inputs=Images(_own(10)))
+    batch = Feed(data, batch=7, seed=0)(1)
+    assert batch.a is not None
+    assert_close((batch.a[:, 0, 0, 0] + 1) * 127.5, batch.c.float(), atol=1e-4, rtol=0)
+
+
+def test_a_crop_is_a_window_of_the_enlarged_image():
+    """Every window of an image enlarged by 1 + 4/8 has the columns of one of the 5 places."""
+    x = torch.rand((4, 2, 8, 8), generator=torch.Generator().manual_seed(0))
+    large = torch.nn.functional.interpolate(x, (12, 12), mode="bilinear", align_corners=False)
+    place = torch.tensor([[0.0, 0.0], [0.999, 0.999], [0.5, 0.0], [0.0, 0.3]])
+    made = cropped(x, 0.5, place)
+    for k, (top, left) in enumerate([(0, 0), (4, 4), (2, 0), (0, 1)]):
+        assert_close(made[k], large[k, :, top : top + 8, left : left + 8])
+
+
+def test_no_jitter_and_no_flip_change_nothing():
+    feed = Feed(with_places(4), batch=4, seed=0)
+    assert_close(feed(0).x, with_places(4).float(slice(None)))
+
+
+def test_inputs_without_pairs_have_an_order_of_their_own():
+    """Both are shown once in an epoch of their own, whatever the other's number."""
+    data = replace(numbered(10), inputs=Images(_own(6)), paired=False)
+    feed = Feed(data, batch=2, seed=0)
+    shown = [feed(turn) for turn in range(30)]
+    a = torch.cat([b.a[:, 0, 0, 0] for b in shown])  # pyright: ignore
+    numbers = ((a + 1) * 127.5).round().long()
+    for epoch in numbers.view(10, 6):
+        assert sorted(epoch.tolist()) == list(range(6))
+    images = torch.cat([b.c for b in shown])
+    assert [sorted(e.tolist()) for e in images.view(6, 10)] == [list(range(10))] * 6
+    assert_close(feed(7).a, shown[7].a)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_two_processes_share_the_inputs_of_one_batch(paired):
+    data = with_places(12, paired)
+    whole = Feed(data, batch=4, seed=3, flip=True, jitter=0.3)(2)
+    halves = [
+        Feed(data, batch=2, seed=3, flip=True, jitter=0.3, rank=rank, world=2)(2) for rank in (0, 1)
+    ]
+    assert_close(torch.cat([h.a for h in halves]), whole.a)
+    assert_close(torch.cat([h.x for h in halves]), whole.x)

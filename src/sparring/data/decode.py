@@ -78,10 +78,16 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known before decoding: the smaller side in pixels, and whether it is grey."""
+    """What is known before decoding: height and width once upright, and whether it is grey."""
 
-    side: int
+    height: int
+    width: int
     grey: bool
+
+    @property
+    def side(self) -> int:
+        """The smaller one, in pixels."""
+        return min(self.height, self.width)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,8 @@ def header(file: BinaryIO, ranged: bool = False) -> Header:
         if image.mode in ("P", "PA"):
             rgb = np.asarray(_flat(_loaded(image), sixteen=False))
             grey = rgb.ndim == 2 or bool((rgb == rgb[:, :, :1]).all())
-        return Header(min(image.size), grey)
+        width, height = image.size[::-1] if _orientation(image) >= 5 else image.size
+        return Header(height, width, grey)
 
 
 def decode(file: BinaryIO, ending: str, form: Form) -> tuple[np.ndarray, Facts]:

@@ -35,6 +35,11 @@ def digest_part(whole: str, index: Tensor) -> str:
     return hashlib.sha256(whole.encode() + index.numpy().astype("<i8").tobytes()).hexdigest()[:16]
 
 
+def digest_both(inputs: str, targets: str) -> str:
+    """The fingerprint of two sets of which one is translated into the other."""
+    return hashlib.sha256(f"{inputs} to {targets}".encode()).hexdigest()[:16]
+
+
 def _blocks(rows: Rows) -> Iterator[Tensor]:
     for start in range(0, len(rows), _BLOCK):
         yield rows[start : start + _BLOCK]

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
@@ -52,7 +52,8 @@ class Listing:
     where: the folder or archive; names: paths inside it, parts divided by "/"; open: the i-th file
     as a binary stream, raising UnreadableError or OSError; stamp: text that changes when the i-th
     file does; others: how many files have no image's ending; table: the labels found beside the
-    images, to whose folder inside `prefix` its paths are relative.
+    images, to whose folder inside `prefix` its paths are relative; half: 0 or 1 where of each file
+    only the left or the right half is meant.
     """
 
     where: str
@@ -62,6 +63,7 @@ class Listing:
     others: int = 0
     table: Table | None = None
     prefix: str = ""
+    half: int | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _plan(files: Files, listing: Listing, size: Size | None, limit: int | None) 
     n = len(listing.names)
     step = max(1, n // _SAMPLED) if files.keep == "stream" else 1
     looked = range(0, n, step)
-    heads = {i: _header(listing, i, files.range is not None) for i in looked}
+    heads = {i: look(listing, i, files.range is not None) for i in looked}
     left_out = {i: str(h) for i, h in heads.items() if isinstance(h, UnreadableError)}
     good = {i: h for i, h in heads.items() if isinstance(h, Header)}
     _refuse_many(listing, left_out, limit, len(looked))
@@ -247,6 +249,9 @@ def attempt(
         return e
     except OSError as e:
         return UnreadableError(e.strerror or str(e))
+    if listing.half is not None:
+        width = pixels.shape[1] // 2
+        pixels = pixels[:, -width:] if listing.half else pixels[:, :width]
     return fit(pixels, size), facts
 
 
@@ -442,10 +447,12 @@ def _refuse_many(
         )
 
 
-def _header(listing: Listing, i: int, ranged: bool) -> Header | UnreadableError:
+def look(listing: Listing, i: int, ranged: bool = False) -> Header | UnreadableError:
+    """The header of the i-th file, or why there is none. ranged: whether a range is given."""
     try:
         with listing.open(i) as file:
-            return header(file, ranged)
+            found = header(file, ranged)
+            return found if listing.half is None else replace(found, width=found.width // 2)
     except UnreadableError as e:
         return e
     except OSError as e:

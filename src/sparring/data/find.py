@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from sparring.data.archive import Zip
 from sparring.data.arrays import Npz
@@ -14,7 +15,7 @@ from sparring.data.paths import absolute, existing, nearest
 from sparring.data.shards import Shards
 from sparring.data.source import Source
 from sparring.errors import DataError, RecipeError
-from sparring.parts import catalogue, parse
+from sparring.parts import Part, catalogue, map_parts, parse
 from sparring.parts import nearest as nearest_part
 
 ACCEPTED = "a folder of images, a .zip or .tar of images, or a .npz"
@@ -61,10 +62,14 @@ def _key(name: str) -> str:
 
 def anchored(part: Source) -> Source:
     """The part with absolute paths, so that a run finds its data from anywhere."""
+    return map_parts(part, _anchored)
+
+
+def _anchored(part: Part) -> Part:
     given = {name: getattr(part, name, None) for name in ("path", "labels", "attributes")}
     texts = {name: p for name, p in given.items() if isinstance(p, str) and p}
     paths = {name: absolute(p) for name, p in texts.items() if p.lower() != "none"}
-    return replace(part, **paths) if paths else part
+    return replace(cast(Source, part), **paths) if paths else part
 
 
 def _path(text: str) -> Source:

@@ -23,6 +23,8 @@ class Images:
     (several labels as 0 and 1, or numbers as they were given, not scaled); or None.
     classes: the names; digest: 16 hexadecimal digits of the SHA-256 of what the set is;
     left_out: (file, reason) for each image not taken.
+    inputs: the images that are to be translated into these; where `paired` the i-th belongs to the
+    i-th of these, else they are a set of their own, of any number.
     """
 
     pixels: Tensor | Rows
@@ -30,6 +32,8 @@ class Images:
     classes: tuple[str, ...] = ()
     digest: str = ""
     left_out: tuple[tuple[str, str], ...] = ()
+    inputs: Images | None = None
+    paired: bool = True
 
     def __len__(self) -> int:
         return self.pixels.shape[0]

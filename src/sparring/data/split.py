@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sparring.data.digest import digest, digest_part
+from sparring.data.digest import digest, digest_both, digest_part
 from sparring.data.rows import Rows
 from sparring.data.source import Images
 from sparring.errors import RecipeError
@@ -37,6 +37,7 @@ def take(images: Images, index: Tensor) -> Images:
     """The images at `index`, int64 (n,), in that order, with their own digest.
 
     Of rows in a file nothing is read: the digest is then that of the whole set and of `index`.
+    Inputs that belong to them are taken with them, those of their own number are all kept.
     """
     labels = None if images.labels is None else images.labels[index]
     if isinstance(images.pixels, Rows):
@@ -45,4 +46,32 @@ def take(images: Images, index: Tensor) -> Images:
         # Indexed with the channels last, so that the result is so in memory too.
         pixels = images.pixels.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
         known = digest(pixels, labels)
-    return replace(images, pixels=pixels, labels=labels, digest=known)
+    inputs = images.inputs
+    if inputs is not None:
+        inputs = take(inputs, index) if images.paired else inputs
+        known = digest_both(inputs.digest, known)
+    return replace(images, pixels=pixels, labels=labels, digest=known, inputs=inputs)
+
+
+def divide(images: Images, held_out: int | None = None) -> tuple[Images, Images | None]:
+    """The images to train on and those held out, None for none, as `split` says.
+
+    Inputs that are a set of their own are divided by themselves, in the same way; of them no more
+    than a fifth is held out. Raises RecipeError.
+    """
+    inside, outside = split(len(images), held_out)
+    train, held = take(images, inside), take(images, outside) if len(outside) else None
+    if images.inputs is None or images.paired:
+        return train, held
+    many = None if held_out is None else min(held_out, len(images.inputs) // 5)
+    inputs, others = divide(images.inputs, many)
+    return with_inputs(train, inputs, paired=False), (
+        None if held is None or others is None else with_inputs(held, others, paired=False)
+    )
+
+
+def with_inputs(images: Images, inputs: Images, *, paired: bool) -> Images:
+    """The images to be made of `inputs`, without their labels, with the digest of both."""
+    known = digest_both(inputs.digest, images.digest)
+    bare = replace(inputs, labels=None, classes=())
+    return replace(images, labels=None, classes=(), inputs=bare, paired=paired, digest=known)

@@ -1,6 +1,22 @@
 """Games: who plays against whom."""
 
 from sparring.games.game import Batch, Game, Pair, Players
+from sparring.games.inputs import Downscale, Edges, Greyscale, Hole, Inputs, Stored
 from sparring.games.noise import Noise
+from sparring.games.translate import Pix2Pix, Translation
 
-__all__ = ["Batch", "Game", "Noise", "Pair", "Players"]
+__all__ = [
+    "Batch",
+    "Downscale",
+    "Edges",
+    "Game",
+    "Greyscale",
+    "Hole",
+    "Inputs",
+    "Noise",
+    "Pair",
+    "Pix2Pix",
+    "Players",
+    "Stored",
+    "Translation",
+]

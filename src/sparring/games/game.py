@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from sparring.data import Images, Points
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
 from sparring.parts import Part
 from sparring.randomness import Draws
 
 
 class Batch(Protocol):
-    """What a feed gives for one step: x, real images or points, and c, their conditions or None."""
+    """What a feed gives for one step.
+
+    x: real images or points; c: their conditions or None; a: inputs to be translated, or None.
+    """
 
     @property
     def x(self) -> Tensor: ...
     @property
     def c(self) -> Tensor | None: ...
+    @property
+    def a(self) -> Tensor | None: ...
 
 
 @dataclass
 class Pair:
-    """One discriminator's match: the real samples, the fakes against them, and how to make more."""
+    """One discriminator's match: the real samples, the fakes against them, and how to make more.
+
+    z: what G made the fakes of, noise or images.
+    """
 
     name: str
     D: nn.Module
@@ -40,7 +49,12 @@ Players = dict[str, nn.Module]
 
 
 class Game(Part, kind="games", abstract=True):
-    """Who plays. `generators` and `discriminators` name the players; the first G is kept."""
+    """Who plays. `generators` and `discriminators` name the players; the first G is kept.
+
+    `translates`: whether G is shown images in the place of noise.
+    """
+
+    translates: ClassVar[bool] = False
 
     @property
     def generators(self) -> tuple[str, ...]:
@@ -50,6 +64,13 @@ class Game(Part, kind="games", abstract=True):
     def discriminators(self) -> tuple[str, ...]:
         raise NotImplementedError
 
+    def fit(self, spec: Spec, train: Images | Points) -> Spec:
+        """What the networks are for, of the data's `spec`: a game that translates adds `inputs`.
+
+        RecipeError or DataError where the game cannot be played with these data.
+        """
+        return spec
+
     def build(self, nets: Nets, spec: Spec) -> Players:
         """The networks by name."""
         raise NotImplementedError
@@ -58,9 +79,9 @@ class Game(Part, kind="games", abstract=True):
         """One pair per discriminator, with fresh fakes that carry G's graph."""
         raise NotImplementedError
 
-    def term(self, players: Players, pairs: list[Pair]) -> Tensor | float:
-        """What G owes besides its adversarial losses (L1, cycle, identity)."""
-        return 0.0
+    def terms(self, players: Players, pairs: list[Pair]) -> dict[str, Tensor]:
+        """What G owes besides its adversarial losses (L1, cycle, identity), by name, weighed."""
+        return {}
 
 
 __all__ = ["Batch", "Discriminator", "Game", "Generator", "Pair", "Players"]

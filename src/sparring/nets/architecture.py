@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ class Spec:
     classes: the names of the labels, none where there are none. A condition is an index into them,
     int64 (n,); with `vectors` it is one number for each of them, float32 (n, K).
     shares: how often each class is in the training data. rows: with `vectors`, some of their rows.
+    inputs: (Ca, h, w) of the images that G translates, empty where it is given noise.
     """
 
     shape: tuple[int, ...]
@@ -28,6 +30,7 @@ class Spec:
     vectors: bool = False
     shares: tuple[float, ...] = ()
     rows: tuple[tuple[float, ...], ...] = ()
+    inputs: tuple[int, ...] = ()
 
     @property
     def points(self) -> bool:
@@ -86,10 +89,12 @@ class Nets(Part, kind="nets", abstract=True):
     """One architecture.
 
     `condition`: how G and D are told the class; None makes both ignore it. Weights are drawn from
-    the global generator, which the caller seeds. Both methods raise RecipeError for a spec they
+    the global generator, which the caller seeds. `translates`: whether G is shown images in the
+    place of noise. Both methods raise RecipeError for a spec they
     cannot serve, naming what they can.
     """
 
+    translates: ClassVar[bool] = False
     condition: Condition | None = None
 
     @property

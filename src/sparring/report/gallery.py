@@ -11,12 +11,15 @@ from sparring.report.markup import figure, image, paragraph, slider, text
 from sparring.report.material import Material, evenly
 from sparring.report.pictures import embed, embed_file, how_many, morph, neighbours, reals
 from sparring.sample import grid, to_uint8
+from sparring.sample import translations as make_translations
 from sparring.sample.morph import plane
 from sparring.sample.morph import walk as morph_between
+from sparring.sample.translate import how_many as examples_in_a_row
 
 # Bytes before base64 adds a third: 3 MB in all, so that the page stays below 5.
 FRAMES, GRID, MORPH, CLASSES = 1_200_000, 200_000, 400_000, 250_000
 NEAREST, PLANE, PATH = 200_000, 200_000, 150_000
+TRANSLATIONS = 500_000
 MOST_FRAMES = 24
 MOST_CLASSES = 20
 
@@ -38,10 +41,28 @@ def samples(m: Material) -> str:
         raise RunError("no grids of samples", where=m.run.samples)
     stage = "".join(f.replace(">", ' style="display:none">') for f in frames[:-1]) + frames[-1]
     caption = "The same latents all along, through the moving average of G."
+    if m.recipe.game.translates:
+        caption = "Above, the same inputs all along; below each what G made of it" + (
+            ", then what it should be." if m.paired else "."
+        )
     if len(files) > len(frames):
         caption += f" {len(frames)} of {len(files)} grids are shown."
     last = f"{chosen[-1][0]:,} images"
     return slider(stage, len(frames), "Number of images seen in training", last, caption)
+
+
+def translations(m: Material) -> str:
+    """Inputs, what G makes of them, and what they should become."""
+    model = m.translating
+    assert model.examples is not None
+    picture, made = make_translations(model, 2 * examples_in_a_row(model.spec.shape))
+    known = "held out of training" if model.examples.held_out else "of the training images"
+    caption = (
+        f"{len(made)} inputs {known}, none picked, each above its translation"
+        + (" and its target" if m.paired else "")
+        + f", at {model.images:,} images."
+    )
+    return figure(embed(picture, TRANSLATIONS, f"{len(made)} translations"), caption)
 
 
 def beside(m: Material) -> str:
@@ -94,7 +115,9 @@ def nearest(m: Material) -> str:
     if not isinstance(train, Images):
         return ""
     n, k = 8, min(4, len(train))
-    made = to_uint8(m.model.sample(n, m.recipe.seed))
+    model = m.translating if m.recipe.game.translates else m.model
+    made = to_uint8(model.sample(n, m.recipe.seed))
+    n = len(made)
     found, looked = neighbours(train, made, k, m.recipe.seed)
     columns = torch.cat([made[:, None], found], 1).transpose(0, 1).flatten(0, 1)
     picture = embed(

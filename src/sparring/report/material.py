@@ -14,24 +14,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparring.data import Images, Points, split, take
+from sparring.data import Images, Points, Unpaired, divide
 from sparring.errors import RunError
+from sparring.metrics import Real
 from sparring.nets import Discriminator
 from sparring.parts import Part, show
 from sparring.randomness import Draws, generator
 from sparring.recipe import Recipe
 from sparring.runs import Run
-from sparring.sample import Model, load
+from sparring.sample import Model, examples, load
 
 
 class Material:
     """A run and what belongs to it. Everything raises RunError, DataError or OSError if missing.
 
-    train: the training split, where the caller has opened it already.
+    train, held_out: how the data were divided, where the caller has opened them already.
     """
 
-    def __init__(self, run: Run, train: Images | Points | None = None) -> None:
-        self.run, self.given = run, train
+    def __init__(
+        self,
+        run: Run,
+        train: Images | Points | None = None,
+        held_out: Images | None = None,
+    ) -> None:
+        self.run = run
+        if train is not None:
+            self.divided = train, held_out
 
     @property
     def recipe(self) -> Recipe:
@@ -53,18 +61,32 @@ class Material:
         return load(self.run)
 
     @cached_property
+    def translating(self) -> Model:
+        """The model with the examples that one which translates is shown."""
+        train, held_out = self.divided
+        assert isinstance(train, Images)
+        real = Real(self.run.name, train=train, held_out=held_out)
+        return load(self.run, shown=examples(self.recipe.game, real))
+
+    @cached_property
     def discriminator(self) -> Discriminator:
         return self.run.load_discriminator()
 
     @cached_property
     def train(self) -> Images | Points:
         """The training split, opened as training opened it."""
-        if self.given is not None:
-            return self.given
+        return self.divided[0]
+
+    @cached_property
+    def divided(self) -> tuple[Images | Points, Images | None]:
+        """The training split and what was held out of it."""
         data = self.recipe.data.open(self.recipe.size)
-        if isinstance(data, Points):
-            return data
-        return take(data, split(len(data), self.recipe.held_out)[0])
+        return (data, None) if isinstance(data, Points) else divide(data, self.recipe.held_out)
+
+    @property
+    def paired(self) -> bool:
+        """Whether the inputs of a game that translates have targets."""
+        return not isinstance(self.recipe.data, Unpaired)
 
     @property
     def points(self) -> Points:

@@ -23,17 +23,19 @@ def write_report(
     out: Path | None = None,
     *,
     train: Images | Points | None = None,
+    held_out: Images | None = None,
     figures: Path | None = None,
 ) -> Path:
     """Writes the report of a run to `out`, by default RUN/report.html; the path written.
 
-    train: the training split, for a caller that has it open; else it is opened from the recipe.
+    train, held_out: how the data were divided, for a caller that has them open; else they are
+    opened from the recipe.
     figures: a folder for each figure as SVG and PNG, and for each picture as it is in the page. A
     section whose files are missing says so. Raises DiskError.
     """
     path = run.report if out is None else Path(out)
     with keeping() if figures else nullcontext([]) as kept:
-        content = page(Material(run, train))
+        content = page(Material(run, train, held_out))
     if figures:
         write_kept(kept, figures)
     with disk_errors("the report", path.parent):
@@ -71,6 +73,12 @@ def _made(m: Material) -> list[Section]:
         suffixes = {file.suffix for _, file in m.sample_files}
         over_time = toys.samples if suffixes == {".npy"} else gallery.samples
         return [("samples", "Samples over time", over_time)]
+    if m.model.spec.inputs:
+        return [
+            ("samples", "Translations over time", gallery.samples),
+            ("translations", "Translations", gallery.translations),
+            ("nearest", "Nearest training images", gallery.nearest),
+        ]
     if len(shape) > 1:
         return [
             ("samples", "Samples over time", gallery.samples),

@@ -17,6 +17,7 @@ from sparring.nets.style import StyleGenerator
 from sparring.parts import nearest
 from sparring.randomness import Draws
 from sparring.runs import Run, open_run
+from sparring.sample.examples import Examples
 
 BLOCK = 64
 _STYLES = 64  # blocks of styles of which the mean is taken
@@ -28,7 +29,8 @@ class Model:
     where they are a moving average, "raw" where they are as training left them.
 
     A conditional one makes the classes it is asked for; where none are asked for, sample i is of a
-    class drawn as the training data are spread.
+    class drawn as the training data are spread. One that translates is shown `examples`, not
+    noise: sample i is the translation of the i-th, and there are as many.
     """
 
     def __init__(
@@ -38,16 +40,28 @@ class Model:
         images: int = 0,
         device: str | torch.device = "cpu",
         weights: str = "EMA",
+        examples: Examples | None = None,
     ) -> None:
         self.weights = weights
         self.generator, self.spec, self.images = generator.eval().to(device), spec, images
         self.device, self.conditional = torch.device(device), conditional(generator)
+        self.examples = examples
+        side = max(spec.inputs[1:], default=64)
+        self.block = max(1, BLOCK * 64**2 // max(64, side) ** 2)  # samples made together
+
+    @property
+    def count(self) -> int | None:
+        """How many samples there are; None for as many as one asks for."""
+        return None if self.examples is None else len(self.examples)
 
     def noise(self, n: int, seed: int = 0, start: int = 0) -> Tensor:
         """(n, latent) latents of the samples start, start + 1, ...; drawn block by block.
 
-        On the CPU, so that a seed gives the same latents on every device.
+        On the CPU, so that a seed gives the same latents on every device. Of a generator that
+        translates they are the examples' inputs, (n, Ca, h, w), fewer where there are no more.
         """
+        if self.examples is not None:
+            return self.examples.input(torch.arange(start, min(start + n, len(self.examples))))
         first, last = start // BLOCK, (start + n - 1) // BLOCK
         blocks = [
             self.generator.noise(BLOCK, Draws(seed, "sample", b)) for b in range(first, last + 1)
@@ -146,14 +160,17 @@ class Model:
         them. Always in blocks of the same size, so that a sample does not depend, in its last
         bit, on how many others were asked for.
         """
-        made, blocks = [], z.split(BLOCK)
-        for block, given in zip(blocks, [None] * len(blocks) if c is None else c.split(BLOCK)):
-            full = self.generator(_padded(block), None if given is None else _padded(given))
+        made, size = [], self.block
+        blocks = z.split(size)
+        for block, given in zip(blocks, [None] * len(blocks) if c is None else c.split(size)):
+            whole = _padded(block, size).to(self.device)
+            full = self.generator(whole, None if given is None else _padded(given, size))
             made.append(full[: len(block)].float().cpu())
         return torch.cat(made)
 
     def batches(self, n: int, seed: int = 0, classes: Classes | None = None) -> Iterator[Tensor]:
-        """n samples, in batches of at most 64."""
+        """n samples, in batches of at most 64; fewer where there are no more examples."""
+        n = n if self.count is None else min(n, self.count)
         for start in range(0, n, BLOCK):
             size = min(BLOCK, n - start)
             c = self.conditions(size, seed, start, classes)
@@ -189,19 +206,20 @@ def _key(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).lower()
 
 
-def _padded(x: Tensor) -> Tensor:
+def _padded(x: Tensor, size: int) -> Tensor:
     """x (n, ...) as a whole block, filled up with its first row."""
-    return torch.cat([x, x[:1].expand(BLOCK - len(x), *x.shape[1:])]) if len(x) < BLOCK else x
+    return torch.cat([x, x[:1].expand(size - len(x), *x.shape[1:])]) if len(x) < size else x
 
 
-def load(run: str | Path | Run, best: bool = False) -> Model:
+def load(run: str | Path | Run, best: bool = False, shown: Examples | None = None) -> Model:
     """The generator (its moving average) of a run; RunError where there is none.
 
-    best: the one that scored best while it was trained, not the last.
+    best: the one that scored best while it was trained, not the last. shown: what a generator that
+    translates makes its samples of.
     """
     found = run if isinstance(run, Run) else open_run(run)
     weights = "EMA" if found.recipe.ema else "raw"
-    return Model(*found.load_generator(best), weights=weights)
+    return Model(*found.load_generator(best), weights=weights, examples=shown)
 
 
 def to_uint8(x: Tensor) -> Tensor:

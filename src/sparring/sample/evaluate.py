@@ -39,6 +39,7 @@ def fakes(model: Model, seed: int = 0, judge: Judge | None = None) -> Fake:
             ("images", model.images),
             ("seed", seed),
         ),
+        count=model.count,
         labels=labels if model.conditional and not model.spec.vectors else None,
         classes=model.spec.classes,
         judge=judge,

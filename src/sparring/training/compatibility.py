@@ -10,13 +10,17 @@ from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
 from sparring.optim import Optimiser
 from sparring.recipe import Recipe
 
-_WHOLE_BATCH = (MinibatchDiscrimination, MinibatchStddev, nn.modules.batchnorm._BatchNorm)
+_BATCH = nn.modules.batchnorm._BatchNorm
+_WHOLE_BATCH = (MinibatchDiscrimination, MinibatchStddev, _BATCH)
 
 
 def check(recipe: Recipe, players: Players, batch: int) -> None:
     """RecipeError where the tricks, the networks and a process's `batch` do not fit together."""
+    _check_translation(recipe)
     for name in recipe.game.discriminators:
         _check_groups(recipe, players[name], batch)
+    if batch == 1 and any(isinstance(m, _BATCH) for p in players.values() for m in p.modules()):
+        raise RecipeError("BatchNorm has nothing to learn from one image", fix="--batch 2 or more")
     swaps = next((t for t in recipe.tricks if t.swaps), None)
     own = next((t for t in recipe.tricks if t.own_fakes), None)
     if swaps and own:
@@ -46,6 +50,19 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
             f"{unrolls!r} cannot unroll {recipe.d_optim!r}",
             why="this optimiser has no step as a function (its method follow)",
             fix="--d-optim Adam",
+        )
+
+
+def _check_translation(recipe: Recipe) -> None:
+    """A game that translates needs networks that do."""
+    game, nets = type(recipe.game), type(recipe.nets)
+    if game.translates != nets.translates:
+        takes = {True: "images", False: "noise"}
+        raise RecipeError(
+            f"{game.__name__} and {nets.__name__} do not go together",
+            why=f"G is given {takes[game.translates]} in this game, "
+            f"and {takes[nets.translates]} by these networks",
+            fix="--preset pix2pix, or --nets UNet" if game.translates else "--game Pix2Pix",
         )
 
 

@@ -90,7 +90,7 @@ def needs(recipe: Recipe, material: Material, device: Device) -> Needs:
 
     RecipeError where the recipe cannot be set up.
     """
-    least = 8 * device.world
+    least = min(8 * device.world, recipe.batch)
     most = min(recipe.batch, 512)
     # What looks at groups of samples wants whole ones: divisors of the batch have them.
     divisors = [n for n in range(least, most + 1) if recipe.batch % n == 0] or [least]

@@ -21,7 +21,9 @@ from sparring.recipe import Recipe, differences, read_recipe
 from sparring.runs import Run, create_run, locked, open_run, refuse_existing
 from sparring.sample import Model, in_rows, png, to_uint8
 from sparring.sample.evaluate import evaluate
+from sparring.sample.examples import examples
 from sparring.sample.judge import judging
+from sparring.sample.translate import how_many, translations
 from sparring.storage import replace_file
 from sparring.training.checkpoint import newest_checkpoint, save_checkpoint
 from sparring.training.device import Device
@@ -335,7 +337,9 @@ class Loop:
         name = self.setup.recipe.game.generators[0]
         generator = cast(Generator, self.setup.averages[name].net)
         weights = "EMA" if self.setup.recipe.ema else "raw"
-        return Model(generator, self.setup.spec, images, self.setup.device.torch, weights)
+        shown = examples(self.setup.recipe.game, self.material.real)
+        device = self.setup.device.torch
+        return Model(generator, self.setup.spec, images, device, weights, shown)
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -345,7 +349,10 @@ class Loop:
         self.paused += time.perf_counter() - start
 
     def sample(self, images: int) -> None:
-        """The same latents as always: a grid of about 64 images, or 2,000 points as an array."""
+        """The same latents as always: a grid of about 64 images, or 2,000 points as an array.
+
+        Of a game that translates the same inputs, each above what was made of it and its target.
+        """
         if not self.setup.device.first:
             return
         model, seed = self.model(images), self.setup.recipe.seed
@@ -355,6 +362,9 @@ class Loop:
             buffer = io.BytesIO()
             np.save(buffer, x.numpy())
             replace_file(path.with_suffix(".npy"), buffer.getvalue())
+        elif model.examples is not None:
+            picture, x = translations(model, how_many(model.spec.shape))
+            replace_file(path.with_suffix(".png"), png(picture))
         else:
             height, width = model.spec.shape[1:]
             n = 64 if max(height, width) <= 64 else 36
@@ -392,7 +402,8 @@ class Loop:
             return
         start = time.perf_counter()
         recipe, model = self.setup.recipe, self.model(images)
-        judge, metrics = judging(self.discriminator), recipe.metrics or ()
+        judge = None if recipe.game.translates else judging(self.discriminator)
+        metrics = recipe.metrics or ()
         scores, skipped = evaluate(model, metrics, self.material.real, judge=judge)
         for score in scores:
             row = {"images": images, **score, "seconds": round(time.perf_counter() - start, 2)}

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sparring.data import Images, Points, anchored, split, take
+from sparring.data import Images, Points, anchored, divide
 from sparring.errors import RecipeError
 from sparring.metrics import Real, default_metrics
 from sparring.nets import Generator, Spec, conditional
@@ -44,20 +44,23 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
     recipe = replace(recipe, data=anchored(recipe.data))
     data, name = recipe.data.open(recipe.size), show(recipe.data)
     if isinstance(data, Points):
+        if recipe.game.translates:
+            raise RecipeError("points are not translated", where=name, fix="give images")
         if recipe.precision == "auto":  # bfloat16 keeps three digits of a point
             recipe = replace(recipe, precision="fp32")
         if recipe.size is not None:
             raise RecipeError("points have no size", where=name, fix="leave --size out")
-        if recipe.flip or recipe.held_out:
+        if recipe.flip or recipe.held_out or recipe.jitter:
             raise RecipeError(
-                "points are neither flipped nor held out", where=name, fix="--no-flip, --held-out 0"
+                "points are neither flipped nor cropped nor held out",
+                where=name,
+                fix="--no-flip, --jitter 0, --held-out 0",
             )
         held_out, real = 0, Real(name=name, points=data)
         train: Images | Points = data
     else:
-        inside, outside = split(len(data), recipe.held_out)
-        train, held_out = take(data, inside), len(outside)
-        held = take(data, outside) if held_out else None
+        train, held = divide(data, recipe.held_out)
+        held_out = len(held) if held else 0
         real = Real(name=f"{name}, training split", train=train, held_out=held)
         recipe = replace(recipe, size=data.shape[1:])
     every = max(1, recipe.images // 20)
@@ -69,7 +72,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
         sample_every=recipe.sample_every or every,
         checkpoint_every=recipe.checkpoint_every or 2 * every,
     )
-    spec = describe(train)
+    spec = recipe.game.fit(describe(train), train)
     check(recipe, spec, name)
     left_out = data.left_out if isinstance(data, Images) else ()
     material = Material(train, real, spec, train.digest, left_out)
@@ -110,6 +113,7 @@ class Setup:
             batch=recipe.batch // device.world,
             seed=recipe.seed,
             flip=bool(recipe.flip),
+            jitter=recipe.jitter,
             balance=labels if recipe.balance_classes else None,
             device=device.torch,
             rank=device.rank,

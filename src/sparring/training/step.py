@@ -74,12 +74,15 @@ class Step:
             pairs = self.deal(batch, step, "g", grad=True)
         g_views = self.views("g", pairs, step)
         g_losses = torch.stack([self.g_loss(v, step) for v in g_views])
-        g_loss = g_losses.sum() + recipe.game.term(self.players, pairs)
+        with self.device.autocast():
+            terms = recipe.game.terms(self.players, pairs)
+        g_loss = g_losses.sum() + sum(terms.values())
         g_gradients = self.gradients("g", g_loss)
         if simultaneous:
             self.update("d", d_gradients, d_views)
         self.update("g", g_gradients, g_views)
-        losses, gradients = {"d": d_loss, "g": g_loss}, {"d": d_gradients, "g": g_gradients}
+        losses = {"d_loss": d_loss, "g_loss": g_loss, **{f"g_{k}": t for k, t in terms.items()}}
+        gradients = {"d": d_gradients, "g": g_gradients}
         return self.report(losses, gradients, d_views + g_views)
 
     # ------------------------------------------------------------------------- the two objectives
@@ -231,7 +234,7 @@ class Step:
         views: list[View],
     ) -> dict[str, Tensor]:
         """Losses, D's accuracy, gradient norms and the tricks' notes, as 0-d tensors."""
-        stats = {f"{side}_loss": loss for side, loss in losses.items()}
+        stats = dict(losses)
         d_views = [v for v in views if v.side == "d"]
         for side in ("real", "fake"):
             right = []

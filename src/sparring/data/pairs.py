@@ -1,0 +1,219 @@
+"""Images with what they are to be made of: pairs, in one file or two, and two sets without pairs.
+
+The image that is wanted is an image like any other; its input rides along in `Images.inputs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sparring.data.decode import Header, UnreadableError
+from sparring.data.files import Files, Listing, load, look
+from sparring.data.folder import Folder
+from sparring.data.paths import printable
+from sparring.data.source import Images, Points, Source
+from sparring.data.split import take, with_inputs
+from sparring.errors import DataError
+
+Size = tuple[int, int]
+_NAMED = 5  # files named in an error
+
+
+class SideBySide(Source):
+    """Pairs in one file each: two images of one size beside each other, A on the left, B right.
+
+    input: which half is translated into the other. The size is that of a half.
+    """
+
+    images: Files = Folder()
+    input: Literal["left", "right"] = "left"
+
+    def open(self, size: Size | None = None) -> Images:
+        """The wanted halves with the others as their inputs. Raises DataError."""
+        with self.images.listing() as listing:
+            first = next((h for h in _headers(listing) if h is not None), None)
+            if first is not None and first.width <= first.height:
+                raise DataError(
+                    "these are no two images side by side",
+                    where=listing.where,
+                    why=f"the first is {first.height}x{first.width}, higher than wide",
+                    fix="give two folders, matched by name: sparring train A/ --to B/",
+                )
+            halves = [_half(self.images, listing, half, size) for half in (0, 1)]
+        return _joined(*(halves if self.input == "left" else halves[::-1]))
+
+
+class Pairs(Source):
+    """Pairs in two places: the images of `input` and of `target` whose paths agree.
+
+    Endings may differ (1.jpg, 1.png). Sets that are no files are matched by their order.
+    """
+
+    input: Source = Folder()
+    target: Source = Folder()
+
+    def open(self, size: Size | None = None) -> Images:
+        """Raises DataError for an image without its counterpart, or of another size."""
+        if not (isinstance(self.input, Files) and isinstance(self.target, Files)):
+            return self._in_order(size)
+        with self.input.listing() as a, self.target.listing() as b:
+            _refuse_empty(a, b)
+            order = _matched(a, b)
+            b = _listed(b, order)
+            _refuse_sizes(a, b)
+            first = _loaded(self.input, a, size)
+            second = _loaded(self.target, b, first[0].shape[1:])
+        return _joined(first, second)
+
+    def _in_order(self, size: Size | None) -> Images:
+        inputs, targets = _both(self.input, self.target, size)
+        if len(inputs) != len(targets):
+            raise DataError(
+                "these are no pairs", why=f"{len(inputs)} inputs, {len(targets)} targets"
+            )
+        return with_inputs(targets, inputs, paired=True)
+
+
+class Unpaired(Source):
+    """Two sets of images that belong to nobody: any of `input`, any of `target`."""
+
+    input: Source = Folder()
+    target: Source = Folder()
+
+    def open(self, size: Size | None = None) -> Images:
+        """Raises DataError where one of the sets is unusable."""
+        inputs, targets = _both(self.input, self.target, size)
+        return with_inputs(targets, inputs, paired=False)
+
+
+Opened = tuple[Images, Sequence[int]]
+
+
+def _half(files: Files, listing: Listing, half: int, size: Size | None) -> Opened:
+    """One half of every file, and which files these are."""
+
+    def stamp(i: int) -> str:
+        return f"{listing.stamp(i)} half {half}"
+
+    return _loaded(files, replace(listing, half=half, stamp=stamp), size)
+
+
+def _loaded(files: Files, listing: Listing, size: Size | tuple[int, ...] | None) -> Opened:
+    whole = None if size is None else (size[0], size[1])
+    found = load(replace(files, labels="none"), listing, whole)
+    return found.images, found.kept
+
+
+def _joined(inputs: Opened, targets: Opened) -> Images:
+    """The pairs of which both could be read."""
+    both = set(inputs[1]) & set(targets[1])
+    a, b = (
+        images if len(kept) == len(both) else take(images, _places(kept, both))
+        for images, kept in (inputs, targets)
+    )
+    left_out = dict(inputs[0].left_out) | dict(targets[0].left_out)
+    return replace(with_inputs(b, a, paired=True), left_out=tuple(left_out.items()))
+
+
+def _places(kept: Sequence[int], both: set[int]) -> Tensor:
+    return torch.tensor([place for place, i in enumerate(kept) if i in both])
+
+
+def _both(a: Source, b: Source, size: Size | None) -> tuple[Images, Images]:
+    """Both sets at one size: the one asked for, or the smaller one of their own."""
+    first, second = _images(a, size), _images(b, size)
+    if first.shape[1:] != second.shape[1:]:
+        least = min(first.shape[1:], second.shape[1:])
+        first, second = _images(a, (least[0], least[1])), _images(b, (least[0], least[1]))
+    return first, second
+
+
+def _images(source: Source, size: Size | None) -> Images:
+    found = source.open(size)
+    if isinstance(found, Points):
+        raise DataError("points are not translated", where=repr(source))
+    return found
+
+
+# ------------------------------------------------------------------------------------- two folders
+
+
+def _matched(a: Listing, b: Listing) -> list[int]:
+    """For each file of a the place in b of the one of the same path; DataError without one."""
+    ours, theirs = _stems(a), _stems(b)
+    only = [[k for k in x if k not in y] for x, y in ((ours, theirs), (theirs, ours))]
+    if any(only):
+        said = [
+            f"{len(names)} only in {listing.where}: "
+            + ", ".join(printable(n) for n in names[:_NAMED])
+            + (", ..." if len(names) > _NAMED else "")
+            for names, listing in zip(only, (a, b), strict=True)
+            if names
+        ]
+        raise DataError(
+            "the pairs do not match by name",
+            why="; ".join(said),
+            fix="give both files of a pair one name, or use a preset that needs no pairs",
+        )
+    return [theirs[k] for k in ours]
+
+
+def _stems(listing: Listing) -> dict[str, int]:
+    """Path without its ending -> place; DataError where two files share one."""
+    found: dict[str, int] = {}
+    for i, name in enumerate(listing.names):
+        stem = name.rpartition(".")[0]
+        if stem in found:
+            raise DataError(
+                "two images of one name",
+                where=listing.where,
+                why=f"{printable(listing.names[found[stem]])} and {printable(name)}",
+                fix="rename one of them",
+            )
+        found[stem] = i
+    return found
+
+
+def _listed(listing: Listing, order: Sequence[int]) -> Listing:
+    """The listing in another order."""
+    return replace(
+        listing,
+        names=tuple(listing.names[i] for i in order),
+        open=lambda k: listing.open(order[k]),
+        stamp=lambda k: listing.stamp(order[k]),
+    )
+
+
+def _refuse_empty(*listings: Listing) -> None:
+    for listing in listings:
+        if not listing.names:
+            raise DataError("no image found", where=listing.where, fix=f"ls {listing.where}")
+
+
+def _refuse_sizes(a: Listing, b: Listing) -> None:
+    """DataError where the images of a pair differ in size."""
+    pairs = zip(a.names, _headers(a), _headers(b))
+    differ = [
+        f"{printable(name)} is {x.height}x{x.width} and {y.height}x{y.width}"
+        for name, x, y in pairs
+        if x is not None and y is not None and (x.height, x.width) != (y.height, y.width)
+    ]
+    if differ:
+        raise DataError(
+            f"the sizes of {len(differ)} of {len(a.names)} pairs differ",
+            where=f"{a.where} and {b.where}",
+            why="; ".join(differ[:_NAMED]),
+            fix="scale the images of a pair to one size",
+        )
+
+
+def _headers(listing: Listing) -> Iterator[Header | None]:
+    """What is known of each file before decoding, None where it cannot be read."""
+    for i in range(len(listing.names)):
+        found = look(listing, i, ranged=True)
+        yield None if isinstance(found, UnreadableError) else found

@@ -1,0 +1,99 @@
+"""Games from image to image: G is shown an image and not noise.
+
+What D sees is one image whose channels are those of the input and of the translation, where it is
+told the input; so every loss and every trick does with it what it does with any image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from sparring.data import Images, Points
+from sparring.errors import RecipeError
+from sparring.games.game import Batch, Game, Pair, Players
+from sparring.games.inputs import Inputs, Stored
+from sparring.nets.architecture import Nets, Spec
+from sparring.parts import require
+from sparring.randomness import Draws
+
+
+class Translation(Game, abstract=True):
+    """A game in which G is shown images.
+
+    inputs: what is translated.
+    """
+
+    translates: ClassVar[bool] = True
+    inputs: Inputs = Stored()
+
+
+class Pix2Pix(Translation):
+    """G translates an image, D judges the pair of both; G also owes `l1` times the mean error.
+
+    conditional: whether D sees the input beside the translation.
+    """
+
+    paper: ClassVar[str] = "Isola et al. 2017, pix2pix, arXiv:1611.07004"
+    l1: float = 100.0
+    conditional: bool = True
+
+    def check(self) -> None:
+        require(self.l1 >= 0, "l1 must not be negative")
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        return ("G",)
+
+    @property
+    def discriminators(self) -> tuple[str, ...]:
+        return ("D",)
+
+    def fit(self, spec: Spec, train: Images | Points) -> Spec:
+        if isinstance(train, Points):
+            raise RecipeError("points are not translated", fix="give images")
+        if not train.paired and isinstance(self.inputs, Stored):
+            raise RecipeError(
+                "pix2pix learns from pairs, and these are two sets without pairs",
+                fix="--preset cyclegan, or data of the kind Pairs or SideBySide",
+            )
+        return replace(spec, inputs=self.inputs.shape(train))
+
+    def build(self, nets: Nets, spec: Spec) -> Players:
+        seen = spec.shape[0] + (spec.inputs[0] if self.conditional else 0)
+        judged = replace(spec, shape=(seen, *spec.shape[1:]))
+        return {"G": nets.generator(spec), "D": nets.discriminator(judged)}
+
+    def pairs(self, players: Players, batch: Batch, draws: Callable[[str], Draws]) -> list[Pair]:
+        G = players["G"]
+        a = self.inputs.of(batch.x, batch.a, draws("input"))
+        return [
+            Pair(
+                name="D",
+                D=players["D"],
+                G=G,
+                real=self.seen(a, batch.x),
+                fake=self.seen(a, G(a)),
+                z=a,
+                c=None,
+                draw=lambda: self.seen(a, G(a)),
+            )
+        ]
+
+    def seen(self, a: Tensor, x: Tensor) -> Tensor:
+        """What D sees of the inputs a (n, Ca, h, w) and of images x (n, C, H, W)."""
+        if not self.conditional:
+            return x
+        a = a if a.shape[2:] == x.shape[2:] else interpolate(a, x.shape[2:])
+        return torch.cat([a, x], 1)
+
+    def terms(self, players: Players, pairs: list[Pair]) -> dict[str, Tensor]:
+        (pair,) = pairs
+        k = pair.z.shape[1] if self.conditional else 0
+        error = (pair.fake[:, k:] - pair.real[:, k:]).abs().mean()
+        return {"l1": self.l1 * error}

@@ -1,0 +1,209 @@
+"""Images translated by a run's generator: examples of the data, or files of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from sparring.data import source
+from sparring.data.decode import Form, UnreadableError, decode
+from sparring.data.files import Files, Listing, ending, is_image
+from sparring.data.paths import existing, printable
+from sparring.errors import DataError, RecipeError
+from sparring.games import Inputs
+from sparring.sample.draw import Model, to_uint8
+from sparring.sample.picture import grid, picture, png, shown
+from sparring.storage import disk_errors, replace_file
+
+_MODES: dict[int, Literal["L", "RGB", "RGBA"]] = {1: "L", 3: "RGB", 4: "RGBA"}
+_PIXELS = 2**18  # of all inputs translated at one time
+_NAMED = 3  # files named in an error
+
+Progress = Callable[[int, int], None]
+
+
+def translations(model: Model, n: int) -> tuple[Image.Image, Tensor]:
+    """The first n examples, each above its translation and its target; the translations."""
+    shown = model.examples
+    assert shown is not None
+    index = torch.arange(min(n, len(shown)))
+    a, made = shown.input(index), model.sample(len(index))
+    target = shown.target(index)
+    rows = [shown.inputs.look(a), made, *([] if target is None else [target])]
+    return sheet([to_uint8(x) for x in rows], how_many(model.spec.shape)), made
+
+
+def how_many(shape: tuple[int, ...]) -> int:
+    """Examples in a sheet of images (C, H, W)."""
+    return max(3, min(10, 768 // shape[2]))
+
+
+def sheet(rows: list[Tensor], columns: int) -> Image.Image:
+    """Sets of images uint8 (n, C, h, w) below one another, the i-th of each in one column.
+
+    All are shown as large as those of the last set, and in colour where one of them is. Where n is
+    more than `columns`, the others follow below.
+    """
+    height, width = rows[-1].shape[2:]
+    seen = [shown(r) for r in rows]
+    channels = max(r.shape[1] for r in seen)
+    alike = [_as(r, channels, (height, width)).split(columns) for r in seen]
+    blank = torch.full((channels, height, width), 255).to(torch.uint8)
+    cells: list[Tensor] = []
+    for pieces in zip(*alike, strict=True):
+        for piece in pieces:
+            cells += [*piece, *[blank] * (min(columns, len(rows[0])) - len(piece))]
+    return grid(torch.stack(cells), columns=min(columns, len(rows[0])))
+
+
+def _as(images: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """Images with as many channels, 1 to 3 or 4, at this size, by nearest neighbours."""
+    if images.shape[2:] != size:
+        images = interpolate(images, size)
+    if images.shape[1] == 1 and channels > 1:
+        images = images.expand(-1, 3, -1, -1)
+    if images.shape[1] == 3 and channels == 4:
+        images = torch.cat([images, torch.full_like(images[:, :1], 255)], 1)
+    return images
+
+
+def refuse_noise(model: Model, run: object) -> None:
+    """RecipeError where the generator makes images of noise."""
+    if not model.spec.inputs:
+        raise RecipeError(
+            "this run translates nothing",
+            where=run,
+            why="its generator makes images from noise",
+            fix=f"sparring sample {run}",
+        )
+
+
+@dataclass(frozen=True)
+class Translated:
+    """The files written, and (file, reason) of those that could not be read."""
+
+    written: tuple[Path, ...]
+    failed: tuple[tuple[str, str], ...]
+
+
+def translate_files(
+    model: Model,
+    inputs: Inputs,
+    given: str | Path,
+    out: str | Path,
+    progress: Progress = lambda done, total: None,
+) -> Translated:
+    """Translates a file, or all images of a folder or zip, into PNGs of the same names in `out`.
+
+    Images may be of any size, each is translated as a whole; they are turned upright, and are made
+    grey or coloured as the generator wants them. Those of one size go through it together.
+    progress: called with how many are done, of how many. Raises DataError where nothing is there or
+    nothing can be read, RecipeError where `out` is the folder translated.
+    """
+    folder = Path(out).expanduser()
+    _refuse_place(Path(given).expanduser(), folder)
+    with _listing(str(given)) as listing:
+        names, failed, written = _names(listing), list[tuple[str, str]](), list[Path]()
+        for group, pixels in _groups(model, inputs, listing, failed):
+            for i, image in zip(group, to_uint8(_made(model, pixels)), strict=True):
+                path = folder / names[i]
+                with disk_errors("translations", folder):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(path, png(picture(image)))
+                written.append(path)
+            progress(len(written) + len(failed), len(names))
+    if not written:
+        why = "; ".join(f"{name}: {reason}" for name, reason in failed[:_NAMED])
+        raise DataError("no image could be translated", where=given, why=why)
+    return Translated(tuple(written), tuple(failed))
+
+
+def _refuse_place(given: Path, folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RecipeError(f"--out {folder} is a file", fix="give a folder")
+    if given.exists() and folder.exists() and given.resolve() == folder.resolve():
+        raise RecipeError(
+            "--out is the folder that is translated",
+            where=folder,
+            why="its images would be overwritten",
+            fix="give another folder",
+        )
+
+
+@contextmanager
+def _listing(given: str) -> Iterator[Listing]:
+    """What is at a path: a file, or all images of a folder or an archive."""
+    path = existing(given)
+    if path.is_file() and is_image(path.name):
+        yield Listing(str(path.parent), (path.name,), lambda i: path.open("rb"), lambda i: "")
+        return
+    found = source(str(path))
+    if not isinstance(found, Files):
+        raise DataError("no images to translate", where=path, fix="give a file or a folder")
+    with found.listing() as listing:
+        if not listing.names:
+            raise DataError("no image found", where=path, fix=f"ls {path}")
+        yield listing
+
+
+def _names(listing: Listing) -> list[str]:
+    """The path of each translation: that of its image as PNG, whole where two would be one."""
+    stems = [name.rpartition(".")[0] for name in listing.names]
+    twice = {s for s in stems if stems.count(s) > 1}
+    return [
+        f"{name if stem in twice else stem}.png"
+        for name, stem in zip(listing.names, stems, strict=True)
+    ]
+
+
+def _groups(
+    model: Model, inputs: Inputs, listing: Listing, failed: list[tuple[str, str]]
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Places and inputs (n, Ca, h, w) of images of one size that follow one another."""
+    group: list[int] = []
+    waiting: list[Tensor] = []
+    for i in range(len(listing.names)):
+        read = _read(model, inputs, listing, i)
+        if isinstance(read, UnreadableError):
+            failed.append((printable(listing.names[i]), str(read)))
+            continue
+        full = (len(waiting) + 1) * read[0].numel() > _PIXELS * read.shape[1]
+        if waiting and (full or waiting[0].shape != read.shape):
+            yield group, torch.cat(waiting)
+            group, waiting = [], []
+        group.append(i)
+        waiting.append(read)
+    if waiting:
+        yield group, torch.cat(waiting)
+
+
+def _read(model: Model, inputs: Inputs, listing: Listing, i: int) -> Tensor | UnreadableError:
+    """The i-th image as the generator takes it, (1, Ca, h, w), or why there is none."""
+    channels = model.spec.inputs[0]
+    mode = _MODES.get(channels)
+    if mode is None:
+        raise RecipeError(f"no image file has the {channels} channels of this run's inputs")
+    try:
+        with listing.open(i) as file:
+            pixels, _ = decode(file, ending(listing.names[i]), Form(mode))
+    except UnreadableError as e:
+        return e
+    except OSError as e:
+        return UnreadableError(e.strerror or str(e))
+    x = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
+    return inputs.prepare(x.float().div_(127.5).sub_(1))
+
+
+@torch.no_grad()
+def _made(model: Model, a: Tensor) -> Tensor:
+    """The translations of inputs of one size, on the CPU."""
+    return model.generator(a.to(model.device)).float().cpu()

@@ -1,0 +1,188 @@
+"""pix2pix: what D sees, what G owes, and the real step on numbers that can be worked by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+from toys import Pictures, set_up, walk
+
+from sparring.data import Npz, Pairs, Ring, Unpaired
+from sparring.errors import DataError, RecipeError
+from sparring.games import Downscale, Greyscale, Pix2Pix
+from sparring.losses import LeastSquares
+from sparring.nets import Discriminator, Spec, Translator, UNet
+from sparring.nets.translate import Translating
+from sparring.optim import SGD
+from sparring.recipe import Recipe
+from sparring.training.feed import Batch
+from sparring.tricks import R1, DiffAugment, FeatureMatching, Replay
+
+
+class Scaled(Translator):
+    """x = w * a, of as many channels as are wanted."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.w = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.w * z[:, :1].expand(-1, self.channels, -1, -1)
+
+
+class Weighted(Discriminator):
+    """The mean of each channel times a weight of its own."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.v = nn.Parameter(torch.arange(1.0, channels + 1) / 10)
+
+    def forward(self, x: Tensor, c: Tensor | None = None, features: bool = False) -> Any:
+        layer = x.mean((2, 3)) * self.v
+        return (layer.sum(1), {"layer0": layer}) if features else layer.sum(1)
+
+
+class ToyTranslating(Translating):
+    """G is one number, D one for each channel that it sees."""
+
+    def generator(self, spec: Spec) -> Scaled:
+        return Scaled(spec.shape[0])
+
+    def discriminator(self, spec: Spec) -> Weighted:
+        return Weighted(spec.shape[0])
+
+
+def pairs(folder: Path, channels: tuple[int, int] = (1, 3), n: int = 12) -> Pairs:
+    a = Pictures.write(folder / "a.npz", (n, 8, 8, channels[0]))
+    b = Pictures.write(folder / "b.npz", (n, 8, 8, channels[1]))
+    return Pairs(input=Npz(path=a.path), target=Npz(path=b.path))
+
+
+def recipe(folder: Path, **fields: Any) -> Recipe:
+    known = Recipe(
+        data=pairs(folder),
+        nets=ToyTranslating(),
+        game=Pix2Pix(l1=3.0),
+        loss=LeastSquares(),
+        g_optim=SGD(lr=0.1),
+        d_optim=SGD(lr=0.1),
+        batch=4,
+        images=8,
+        held_out=0,
+        share_fakes=True,
+        precision="fp32",
+        metrics=(),
+    )
+    return replace(known, **fields)
+
+
+def test_d_sees_the_input_beside_the_image(tmp_path):
+    setup = set_up(recipe(tmp_path))
+    batch = setup.feed(0)
+    assert batch.a is not None
+    (pair,) = setup.recipe.game.pairs(setup.players, batch, lambda name: None)  # pyright: ignore
+    assert_close(pair.real, torch.cat([batch.a, batch.x], 1))
+    assert_close(pair.fake, torch.cat([batch.a, 0.5 * batch.a.expand(-1, 3, -1, -1)], 1))
+    assert_close(pair.z, batch.a)
+    assert_close(pair.draw(), pair.fake)
+
+
+def test_a_step_moves_g_by_both_of_its_gradients(tmp_path):
+    """Least squares against D = v.mean and 3 times the mean absolute error, by hand."""
+    (step,) = walk(recipe(tmp_path))
+    batch = step.setup.feed(0)
+    a, x = batch.a, batch.x
+    assert a is not None
+    v = step.after["D.v"]  # G answers the D that has just stepped
+    means = a.mean((1, 2, 3))
+    logit = v[0] * means + 0.5 * v[1:].sum() * means
+    adversarial = ((logit - 1) * v[1:].sum() * means).mean()
+    error = 0.5 * a - x
+    owed = 3.0 * (error.sign() * a).mean()
+    assert_close(step.moved("G.w"), -0.1 * (adversarial + owed), atol=1e-6, rtol=1e-5)
+    assert step.stats["g_l1"] == pytest.approx(3.0 * error.abs().mean().item())
+    loss = (logit - 1).square().mean().item() / 2 + step.stats["g_l1"]
+    assert step.stats["g_loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_without_the_condition_d_sees_the_image_alone(tmp_path):
+    (step,) = walk(recipe(tmp_path, game=Pix2Pix(conditional=False, l1=0.0)))
+    assert step.before["D.v"].shape == (3,)
+    assert step.stats["g_l1"] == 0
+    before = step.before["D.v"]
+    x, fake = step.real, 0.5 * step.setup.feed(0).a.expand(-1, 3, -1, -1)  # pyright: ignore
+    real_mean, fake_mean = x.mean((2, 3)), fake.mean((2, 3))
+    slope = ((real_mean @ before - 1)[:, None] * real_mean).mean(0)
+    slope += ((fake_mean @ before)[:, None] * fake_mean).mean(0)
+    assert_close(step.moved("D.v"), -0.1 * slope, atol=1e-6, rtol=1e-5)
+
+
+def test_smaller_inputs_are_shown_at_the_images_size():
+    game = Pix2Pix(inputs=Downscale(factor=2))
+    a, x = torch.arange(4.0).view(1, 1, 2, 2), torch.zeros(1, 3, 4, 4)
+    seen = game.seen(a, x)
+    assert seen.shape == (1, 4, 4, 4)
+    assert_close(
+        seen[0, 0], torch.tensor([[0.0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]])
+    )
+
+
+def test_inputs_may_be_made_of_any_images(tmp_path):
+    """Colourisation needs nothing but colour images."""
+    photos = Pictures.write(tmp_path / "photos.npz", (12, 8, 8, 3))
+    game = Pix2Pix(inputs=Greyscale())
+    (step,) = walk(recipe(tmp_path, data=Npz(path=photos.path), game=game, nets=UNet(width=2)))
+    assert step.setup.spec == Spec((3, 8, 8), inputs=(1, 8, 8))
+    assert step.before["G.down.0.0.weight"].shape == (2, 1, 4, 4)
+    assert step.before["D.scales.0.layers.0.0.weight"].shape[1] == 4
+
+
+def test_every_trick_meets_pairs_as_it_meets_images(tmp_path):
+    tricks = (R1(gamma=1.0, share=0.5), DiffAugment(), Replay(size=8), FeatureMatching())
+    nets = UNet(width=2, d_width=2, d_layers=1)
+    steps = walk(recipe(tmp_path, tricks=tricks, nets=nets, batch=4), steps=3)
+    assert all(torch.isfinite(torch.tensor(s.stats["d_loss"])) for s in steps)
+    pool = steps[-1].setup.step.states["D"]["Replay2"]["pool"]
+    assert pool.shape == (8, 4, 8, 8)
+    # The stored fakes keep their own inputs.
+    fed = {x.numpy().tobytes() for turn in range(3) for x in steps[0].setup.feed(turn).a}  # pyright: ignore
+    assert all(x[:1].numpy().tobytes() in fed for x in pool)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"data": Ring()}, "points are not translated"),
+        ({"nets": Recipe().nets}, r"Pix2Pix and MLP do not go together.*--preset pix2pix"),
+        ({"game": Recipe().game}, r"UNet translates images.*--preset pix2pix"),
+    ],
+)
+def test_what_does_not_go_together(tmp_path, change, says):
+    with pytest.raises(RecipeError, match=says):
+        set_up(recipe(tmp_path, **({"nets": UNet()} | change)))
+
+
+def test_data_without_inputs_or_pairs(tmp_path):
+    photos = Pictures.write(tmp_path / "photos.npz", (12, 8, 8, 3))
+    with pytest.raises(DataError, match="have no inputs to be translated from"):
+        set_up(recipe(tmp_path, data=Npz(path=photos.path)))
+    both = Unpaired(input=Npz(path=photos.path), target=Npz(path=photos.path))
+    with pytest.raises(RecipeError, match="learns from pairs"):
+        set_up(recipe(tmp_path, data=both))
+
+
+def test_a_batch_of_one_with_batchnorm_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="BatchNorm has nothing to learn from one image"):
+        set_up(recipe(tmp_path, nets=UNet(width=2, norm="batch"), batch=1))
+    set_up(recipe(tmp_path, nets=UNet(width=2), batch=1))
+
+
+def test_a_batch_holds_what_the_feed_gives():
+    x = torch.zeros(2, 1, 4, 4)
+    assert Batch(x).a is None

@@ -1,0 +1,154 @@
+"""Networks from image to image: sizes, what reaches what, and the shares of a discriminator."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+from toys import TRANSLATORS
+
+from sparring.errors import RecipeError
+from sparring.nets import Spec, UNet
+from sparring.randomness import Draws, seeded
+
+every = pytest.mark.parametrize("nets", TRANSLATORS.values(), ids=lambda n: type(n).__name__)
+
+
+def spec_of(nets, channels=3, made=1, side=(32, 48)) -> Spec:
+    factor = getattr(nets, "factor", 1)
+    small = (side[0] // factor, side[1] // factor)
+    return Spec((made, *side), inputs=(channels, *small))
+
+
+def build(nets, spec: Spec):
+    with seeded(0, "weights"):
+        return nets.generator(spec), nets.discriminator(spec)
+
+
+def images(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@every
+@pytest.mark.parametrize("channels", [(3, 3), (1, 3), (4, 1), (3, 2)], ids=str)
+def test_forward_and_backward(nets, channels):
+    spec = spec_of(nets, *channels)
+    G, D = build(nets, spec)
+    x = G(images(2, *spec.inputs))
+    assert x.shape == (2, *spec.shape)
+    assert x.abs().max() <= 1
+    logits, features = D(x, None, features=True)
+    assert logits.dim() == 4
+    assert len(logits) == 2
+    assert_close(D(x), logits)
+    assert len(features) >= 2
+    logits.mean().backward()
+    for net in (G, D):
+        for name, p in net.named_parameters():
+            assert p.grad is not None, name
+            assert torch.isfinite(p.grad).all(), name
+
+
+@every
+@pytest.mark.parametrize("side", [(1, 1), (5, 7), (32, 48), (33, 50), (100, 31)], ids=str)
+def test_any_size_comes_out_as_it_went_in(nets, side):
+    G, _ = build(nets, spec_of(nets))
+    x = G.eval()(images(1, 3, *side))
+    assert x.shape == (1, 1, G.factor * side[0], G.factor * side[1])
+    assert torch.isfinite(x).all()
+
+
+@every
+def test_a_translation_does_not_hang_on_its_batch(nets):
+    spec = spec_of(nets)
+    G, D = build(nets, spec)
+    G.eval(), D.eval()
+    assert not D.mixes
+    a = images(3, *spec.inputs)
+    assert_close(G(a)[:1], G(a[:1]))
+    assert_close(D(G(a))[:1], D(G(a[:1])))
+
+
+@every
+def test_noise_is_refused(nets):
+    G, _ = build(nets, spec_of(nets))
+    with pytest.raises(RecipeError, match="makes nothing from noise"):
+        G.noise(2, Draws(0, "z"))
+    with pytest.raises(RecipeError, match="translates images"):
+        nets.generator(Spec((3, 32, 32)))
+
+
+def test_the_published_unet_has_the_papers_number_of_weights():
+    """54.4 million in G and 2.77 million in D for 256 pixels, counted by hand from the paper."""
+    spec = Spec((3, 256, 256), inputs=(3, 256, 256))
+    G = UNet().generator(spec)
+    widths = [64, 128, 256, 512, 512, 512, 512, 512]
+    down = sum(16 * i * o + o for i, o in zip([3, *widths], widths))
+    up = sum(
+        16 * (i if k == 0 else 2 * i) * o + o
+        for k, (i, o) in enumerate(zip(widths[::-1], [*widths[::-1][1:], 3]))
+    )
+    norms = 2 * sum(widths[1:-1]) + 2 * sum(widths[:-1])
+    assert sum(p.numel() for p in G.parameters()) == down + up + norms
+    assert 54e6 < down + up < 55e6
+    D = UNet().discriminator(Spec((6, 256, 256)))
+    assert D(images(1, 6, 256, 256)).shape == (1, 1, 30, 30)
+    assert 2.7e6 < sum(p.numel() for p in D.parameters()) < 2.8e6
+
+
+@pytest.mark.parametrize(("layers", "span"), [(0, 1), (1, 16), (2, 34), (3, 70)])
+def test_a_logit_sees_its_patch_and_no_more(layers, span):
+    D = UNet(d_width=4, d_layers=layers, d_norm="none").discriminator(Spec((1, 128, 128)))
+    x = images(1, 1, 128, 128).requires_grad_()
+    logits = D(x)
+    middle = logits.shape[2] // 2
+    (slope,) = torch.autograd.grad(logits[0, 0, middle, middle], x)
+    touched = slope[0, 0].abs().sum(0).nonzero().squeeze(1)
+    assert touched[-1] - touched[0] + 1 == span
+
+
+@pytest.mark.parametrize("side", [8, 16, 24, 32, 64])
+@pytest.mark.parametrize("layers", [1, 3, 5])
+def test_a_discriminator_has_no_more_layers_than_the_image_bears(side, layers):
+    D = UNet(d_width=4, d_layers=layers).discriminator(Spec((3, side, side)))
+    assert min(D(images(2, 3, side, side)).shape) >= 1
+
+
+def test_scales_are_judged_apart_and_count_alike():
+    D = UNet(d_width=4, d_layers=1, scales=2, d_norm="none").discriminator(Spec((1, 32, 32)))
+    x = images(1, 1, 32, 32)
+    logits = D(x)
+    assert logits.shape[1] == 2
+    coarse = D.scales[1](torch.nn.functional.avg_pool2d(x, 2))[-1]
+    assert_close(logits[:, 1].unique(), coarse.unique())
+    assert {"scale0.layer0", "scale1.layer0"} <= set(D(x, features=True)[1])
+    with pytest.raises(RecipeError, match="3 scales needs images of at least 32 pixels"):
+        UNet(scales=3).discriminator(Spec((1, 16, 16)))
+
+
+def test_resizing_leaves_no_checkerboard():
+    """Of a constant input a layer that doubles makes one value, away from the border."""
+    from sparring.nets.translate import doubling
+
+    x = torch.ones(1, 4, 8, 8)
+    spread = []
+    for up in ("transposed", "resize"):
+        with seeded(0, up):
+            y = doubling(4, 4, up)(x)[0, 0, 2:-2, 2:-2]
+        spread.append((y.max() - y.min()).item())
+    assert spread[1] < 1e-6 < 0.01 < spread[0]
+
+
+def test_skips_carry_what_the_bottom_cannot():
+    """Without its innermost layers a U-Net still answers to a single pixel, right there."""
+    spec = Spec((1, 32, 32), inputs=(1, 32, 32))
+    G, _ = build(UNet(width=4, depth=3, norm="none", dropout=0.0), spec)
+    a = images(1, 1, 32, 32).requires_grad_()
+    (slope,) = torch.autograd.grad(G(a)[0, 0, 16, 16], a)
+    assert slope[0, 0, 14:19, 14:19].abs().max() > 0
+    assert slope[0, 0, 16, 16].abs() > 0
+
+
+def test_inputs_of_another_size_are_refused():
+    with pytest.raises(RecipeError, match=r"of the size of its input.*8x8, targets 32x32"):
+        UNet().generator(Spec((3, 32, 32), inputs=(3, 8, 8)))

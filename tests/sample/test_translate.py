@@ -1,0 +1,265 @@
+"""Files translated by a run: names, sizes, what cannot be read; examples over time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.testing import assert_close
+
+from sparring.api import evaluate, train, translate
+from sparring.cli import main
+from sparring.data import Npz
+from sparring.games import Greyscale, Hole, Pix2Pix
+from sparring.metrics import Metric, Real, Score
+from sparring.metrics.metric import Fake
+from sparring.nets import UNet
+from sparring.presets import pix2pix_fast
+from sparring.recipe import Recipe
+from sparring.runs import Run
+from sparring.sample import load, to_uint8
+from sparring.sample.translate import how_many, sheet
+
+
+def noise(seed: int, height: int, width: int, channels: int = 3) -> Image.Image:
+    x = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return Image.fromarray(x.squeeze())
+
+
+def array(path: Path, mode: str | None = None) -> np.ndarray:
+    """The pixels of a file, grey as (h, w)."""
+    with Image.open(path) as picture:
+        return np.array(picture.convert(mode) if mode else picture)
+
+
+class Seen(Metric):
+    """How many samples there are, and the mean of the first."""
+
+    paper = ""
+
+    def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
+        made = fake.draw(fake.enough(1000), real.shape)
+        return [
+            Score("count", len(made)),
+            Score("first", made[0].float().mean().item()),
+            Score("judged", float(fake.judge is not None)),
+        ]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    for i in range(12):
+        noise(i, 16, 16).save(_made(folder / "A") / f"{i}.png")
+        noise(50 + i, 16, 16, 1).save(_made(folder / "B") / f"{i}.png")
+    return folder
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the command line that makes grey images of coloured ones."""
+    out = tmp_path_factory.mktemp("run") / "run"
+    words = ["train", str(pairs / "A"), "--to", str(pairs / "B"), "--preset", "pix2pix-fast"]
+    words += ["--out", str(out), "--size", "16", "--images", "16", "--held-out", "3", "--quiet"]
+    words += ["--nets", "UNet(width=2, d_width=2, d_layers=1)", "--metrics", "none"]
+    words += ["--precision", "fp32"]
+    assert main(words) == 0
+    return out
+
+
+def test_the_recipe_says_what_was_paired(run, pairs):
+    data = Run(run).recipe.data
+    assert repr(data) == (
+        f"Pairs(input=Folder(path='{pairs / 'A'}'), target=Folder(path='{pairs / 'B'}'))"
+    )
+
+
+def test_samples_over_time_are_inputs_translations_and_targets(run, pairs):
+    """Three held-out pairs in three rows; inputs and targets are the very images."""
+    shown = array(run / "samples/000000016.png")
+    assert shown.shape == (3 * 16 + 2 * 2, 3 * 16 + 2 * 2, 3)
+    cells = {name: [array(p, "RGB") for p in (pairs / name).iterdir()] for name in "AB"}
+    for k in range(3):
+        column = shown[:, 18 * k : 18 * k + 16]
+        assert any(np.array_equal(column[:16], x) for x in cells["A"])
+        assert any(np.array_equal(column[36:], x) for x in cells["B"])
+    first = array(run / "samples/000000000.png")
+    assert np.array_equal(first[:16], shown[:16])
+    assert not np.array_equal(first[18:34], shown[18:34])
+
+
+def test_the_report_shows_translations(run):
+    page = (run / "report.html").read_text()
+    assert "3 inputs held out of training, none picked, each above its translation" in page
+    assert "then what it should be" in page
+    assert "Morph" not in page
+
+
+def test_a_folder_of_any_sizes_keeps_its_names(run, tmp_path, capsys):
+    for name, side in (("a.png", (20, 31)), ("x/b.jpg", (16, 16)), ("x/c.webp", (16, 16))):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        noise(1, *side).save(tmp_path / "in" / name)
+    noise(2, 9, 9).save(tmp_path / "in" / "a.bmp")
+    out = tmp_path / "out"
+    assert main(["translate", str(run), str(tmp_path / "in"), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(out)
+    found = {str(p.relative_to(out)): array(p).shape for p in out.rglob("*.png")}
+    # Two that differ in their ending only keep it.
+    assert found == {
+        "a.png.png": (20, 31),
+        "a.bmp.png": (9, 9),
+        "x/b.png": (16, 16),
+        "x/c.png": (16, 16),
+    }
+
+
+def test_a_file_is_what_the_generator_makes_of_it(run, tmp_path):
+    picture = noise(3, 21, 18)
+    picture.save(tmp_path / "a.png")
+    done = translate(run, tmp_path / "a.png", tmp_path / "out")
+    assert done.written == (tmp_path / "out" / "a.png",)
+    a = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        wanted = to_uint8(load(run).generator(a))[0, 0]
+    assert_close(torch.from_numpy(array(done.written[0])), wanted)
+
+
+def test_images_are_turned_upright(run, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = noise(4, 12, 20)
+    picture.save(tmp_path / "a.png", exif=exif)
+    picture.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "b.png")
+    translate(run, tmp_path, tmp_path / "out")
+    a, b = (array(tmp_path / "out" / name) for name in ("a.png", "b.png"))
+    assert a.shape == (20, 12)
+    assert np.array_equal(a, b)
+
+
+def test_progress_is_told(run, tmp_path):
+    for i in range(3):
+        noise(i, 8, 8 + i % 2).save(tmp_path / f"{i}.png")
+    told = []
+    translate(
+        run, tmp_path, tmp_path / "out", progress=lambda done, total: told.append((done, total))
+    )
+    assert told[-1] == (3, 3)
+    assert [d for d, _ in told] == sorted(d for d, _ in told)
+
+
+def test_one_that_cannot_be_read_does_not_cost_the_others(run, tmp_path, capsys):
+    for name in ("a.png", "c.png"):
+        noise(1, 8, 8).save(tmp_path / name)
+    (tmp_path / "b.png").write_bytes(b"no image")
+    assert main(["translate", str(run), str(tmp_path), "--out", str(tmp_path / "out")]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("error: 1 of 3 images could not be read in ")
+    assert "b.png: no image of the formats" in said
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that makes points from noise."""
+    out = tmp_path_factory.mktemp("points") / "run"
+    assert (
+        main(["train", "ring", "--images", "64", "--batch", "32", "--out", str(out), "--quiet"])
+        == 0
+    )
+    return out
+
+
+def test_mistakes(run, points, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "empty").mkdir()
+    noise(1, 8, 8).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in2").mkdir()
+    (tmp_path / "in2" / "a.png").write_bytes(b"none")
+    here, a = str(run), str(tmp_path / "in")
+    for words, code, says in (
+        (["translate", here, a], 2, "--out is missing"),
+        (["translate", here, a, "--out", a], 2, "--out is the folder that is translated"),
+        (["translate", here, a, "--out", f"{a}/a.png"], 2, "is a file"),
+        (["translate", str(points), a, "--out", "x"], 2, "this run translates nothing"),
+        (["translate", str(tmp_path), a, "--out", "x"], 4, "is no run"),
+        (["translate", here, f"{a}s", "--out", "x"], 3, "nothing is there"),
+        (["translate", here, str(tmp_path / "empty"), "--out", "x"], 3, "no image found"),
+        (
+            ["translate", here, str(tmp_path / "in2"), "--out", "x"],
+            3,
+            "no image could be translated",
+        ),
+        (["translate", here, a, "--outt", "x"], 2, "did you mean '--out'"),
+        (["sample", here], 2, "this run makes nothing from noise"),
+        (["morph", here], 2, "sparring translate"),
+        (["train", a, "--to", a, "--preset", "fast"], 2, "--to needs a game that translates"),
+        (["train", a, "--direction", "b2a", "--preset", "fast"], 2, "no two sides here"),
+        (["train", a, "--direction", "ab", "--preset", "pix2pix"], 2, "it is a2b or b2a"),
+        (["train", "--to", a, "--preset", "pix2pix"], 2, "no DATA are given"),
+        (["train", "ring", "--preset", "pix2pix"], 2, "points are not translated"),
+    ):
+        assert main(words) == code, words
+        said = capsys.readouterr().err
+        assert says in said, words
+        assert said.count("\n") == 1, words
+
+
+def small(folder: Path, **fields: object) -> Recipe:
+    photos = np.random.default_rng(0).integers(0, 256, (14, 16, 16, 3), dtype=np.uint8)
+    np.savez(folder / "photos.npz", arr_0=photos)
+    known = replace(
+        pix2pix_fast(),
+        data=Npz(path=str(folder / "photos.npz")),
+        nets=UNet(width=2, d_width=2, d_layers=1),
+        images=8,
+        held_out=4,
+        precision="fp32",
+        metrics=(Seen(),),
+    )
+    return replace(known, **fields)  # pyright: ignore[reportArgumentType]
+
+
+def test_scores_are_of_held_out_inputs(tmp_path):
+    run = train(small(tmp_path, game=Pix2Pix(inputs=Greyscale())), tmp_path / "run", device="cpu")
+    scores = {row["metric"]: row["value"] for row in run.scores()}
+    assert scores["count"] == 4
+    assert scores["judged"] == 0  # this D reads the input as well
+    again, _ = evaluate(run)
+    assert {row["metric"]: row["value"] for row in again} == scores
+
+
+def test_what_is_transparent_is_filled(tmp_path):
+    run = train(
+        small(tmp_path, game=Pix2Pix(inputs=Hole()), metrics=()), tmp_path / "run", device="cpu"
+    )
+    x = np.random.default_rng(1).integers(0, 256, (20, 24, 4), dtype=np.uint8)
+    x[..., 3] = 255
+    x[4:9, 5:12, 3] = 0
+    Image.fromarray(x).save(tmp_path / "a.png")
+    translate(run, tmp_path / "a.png", tmp_path / "out")
+    x[4:9, 5:12, :3] = 7  # what lies under the hole does not matter
+    Image.fromarray(x).save(tmp_path / "a.png")
+    translate(run, tmp_path / "a.png", tmp_path / "again")
+    one, two = (array(tmp_path / d / "a.png") for d in ("out", "again"))
+    assert one.shape == (20, 24, 3)
+    assert np.array_equal(one, two)
+
+
+def test_a_sheet_shows_sets_below_one_another():
+    grey, colour = torch.zeros(3, 1, 2, 2), torch.ones(3, 3, 4, 4)
+    picture = np.asarray(sheet([to_uint8(grey), to_uint8(colour)], columns=2))
+    # Two columns, so two blocks of two rows; the last cell of the second block is blank.
+    assert picture.shape == (4 * 4 + 3 * 2, 2 * 4 + 2, 3)
+    assert (picture[0:4, 0:4] == 128).all()
+    assert (picture[12:16, 6:] == 255).all()
+    assert how_many((3, 64, 64)) == 10
+    assert how_many((3, 256, 256)) == 3
