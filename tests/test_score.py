@@ -114,6 +114,8 @@ def test_the_range_of_floats_is_that_of_all_samples() -> None:
     rows, skipped = sparring.score(real, lambda n: torch.rand(n, 1, 12, 12), metric)
     assert rows == []
     assert "is it [0, 1] or [-1, 1]?" in skipped[0][1]
+    rows, skipped = sparring.score(real, lambda n: torch.rand(n, 1, 12, 12) - 0.02, metric)
+    assert "is it [0, 1] or [-1, 1]?" in skipped[0][1]  # a little below 0 is no other range
 
 
 def test_floats_that_are_not_finite_are_named() -> None:

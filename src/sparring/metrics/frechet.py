@@ -91,7 +91,8 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 def distance_error(groups: Sequence[Gaussian], reference: Gaussian) -> float:
     """The standard error of the distance to a fixed reference: the delete-one-group jackknife.
 
-    groups: the samples dealt into at least two sets of one size, each of at least two.
+    groups: the samples dealt into at least two sets of one size, each of at least two. Up to 1.4
+    times too large where both have one distribution, as in `sampling_error`.
     Source: Efron and Tibshirani 1993, chapter 11.
     """
     without = [
@@ -107,7 +108,9 @@ def sampling_error(features: Tensor, a: Gaussian, b: Gaussian) -> float:
 
     features: (n, d), a's own or some of them. The infinitesimal jackknife: how the distance answers
     to the weight of each sample, whose gradient is that of a linear functional and of I - T for
-    the optimal transport map T from a to b. Source: Efron and Tibshirani 1993, chapter 21.
+    the optimal transport map T from a to b. Where both have one distribution that gradient is 0 and
+    the next order counts twice, so the error is up to 1.45 times too large.
+    Source: Efron and Tibshirani 1993, chapter 21.
     """
     from_a, to_b = a.root / (a.n - 1) ** 0.5, b.root / (b.n - 1) ** 0.5
     across = to_b @ from_a.T

@@ -147,8 +147,8 @@ def _ends(x: Tensor, name: str, first: int = 0) -> tuple[float, float]:
 
 def _refuse_range(low: float, high: float, name: str, whole: bool = True) -> None:
     """DataError for floats outside [-1, 1], or, where these are the ends of all of them, without
-    a negative one."""
-    if low < -1.0001 or high > 1.0001 or (whole and low >= 0):
+    one clearly below 0: such images are of the range [0, 1], but for what rounding adds."""
+    if low < -1.0001 or high > 1.0001 or (whole and low > -0.1):
         raise DataError(
             f"float images from {low:.3g} to {high:.3g}",
             where=name,
