@@ -55,6 +55,22 @@ def test_the_protocol_says_whether_weights_are_averaged(tmp_path: Path) -> None:
             assert row["protocol"]["generator"].startswith(f"{weights} generator at 8 images")
 
 
+def test_the_protocol_says_whether_styles_are_truncated_and_which_weights_they_are() -> None:
+    from toys import SMALL
+
+    from sparring.nets import StyleGAN2
+
+    def about(seed: int, psi: float | None = None) -> dict[str, object]:
+        torch.manual_seed(seed)
+        model = Model(SMALL[StyleGAN2].generator(Spec((1, 8, 8))), Spec((1, 8, 8)))
+        return dict(fakes(model if psi is None else model.truncate(psi)).about)
+
+    assert "truncation" not in about(0)
+    assert about(0, 0.5)["truncation"] == 0.5
+    assert about(0) == about(0, 1)
+    assert about(0)["generator_digest"] != about(1)["generator_digest"]
+
+
 def test_a_sample_that_is_not_finite_is_named_and_not_scored() -> None:
     model = a_model()
     make = model.make

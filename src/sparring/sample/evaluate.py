@@ -33,17 +33,26 @@ def fakes(model: Model, seed: int = 0, judge: Judge | None = None) -> Fake:
     return Fake(
         name=f"{model.weights} generator at {model.images} images, seed {seed}",
         take=take,
-        about=(
-            ("generator_digest", weights_digest(model.generator)),
-            ("weights", model.weights),
-            ("images", model.images),
-            ("seed", seed),
-        ),
+        about=tuple(_about(model, seed)),
         count=model.count,
         labels=labels if model.conditional and not model.spec.vectors else None,
         classes=model.spec.classes,
         judge=judge,
     )
+
+
+def _about(model: Model, seed: int) -> Iterator[tuple[str, Any]]:
+    """What the samples depend on."""
+    yield "generator_digest", weights_digest(model.generator)
+    yield "weights", model.weights
+    yield "images", model.images
+    yield "seed", seed
+    psi = getattr(model.generator, "psi", 1)
+    if psi != 1:
+        yield "truncation", psi
+    if model.examples is not None:
+        images = model.examples.images
+        yield "inputs_digest", (images.inputs or images).digest
 
 
 def rows(
