@@ -135,3 +135,13 @@ def test_what_is_no_zip_is_refused(tmp_path, pack):
     whole = pack([("a.png", png(1)), ("b.png", png(2))]).read_bytes()
     path.write_bytes(whole[:-30])
     assert "not a zip archive" in refusal(path)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_labels_of_a_name_that_is_there_twice_go_to_both(pack):
+    names = ["a.png", "b.png", "a.png", "c.png"]
+    table = ("labels.csv", b"file,label\na.png,x\nb.png,y\nc.png,z\n")
+    images = Zip(path=str(pack([*((n, png(50 * i)) for i, n in enumerate(names)), table]))).open()
+    said = [images.classes[i] for i in images.labels.tolist()]
+    values = images.pixels[:, 0, 0, 0].tolist()
+    assert dict(zip(values, said)) == {0: "x", 50: "y", 100: "x", 150: "z"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparring.data import Fashion, Folder, Grid, Mixture1D, Npz, Ring, Zip, source
+from sparring.data import Fashion, Folder, Grid, Mixture1D, Npz, Ring, Shards, Zip, source
 from sparring.data.source import Source
 from sparring.errors import DataError, RecipeError
 from sparring.parts import parse, show
@@ -93,3 +93,12 @@ def test_wrong_paths(here, text, words):
     with pytest.raises(DataError) as error:
         source(text)
     assert words.format(here=here) in str(error.value)
+
+
+def test_images_beside_tar_archives_may_mean_either(here):
+    (here / "photos/x.tar").touch()
+    assert source("photos") == Shards(path=f"{here}/photos")
+    (here / "photos/sub").mkdir()
+    (here / "photos/sub/1.png").touch()
+    with pytest.raises(DataError, match=r"images and tar archives.*'sub/1.png' and 'x.tar'"):
+        source("photos")

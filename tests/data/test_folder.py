@@ -1,5 +1,7 @@
 """Folders: what is taken, in which order, size and classes, and what is refused."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -230,3 +232,11 @@ def test_odd_names(write, tmp_path):
     assert first_values(images) == [1, 2]
     [(name, _)] = images.left_out
     assert name == r"\udcff\udcfe.png"
+
+
+def test_a_pipe_is_left_out_and_nobody_waits_for_it(write, tmp_path):
+    for i in range(3):
+        write(f"p/{i}.png", i)
+    os.mkfifo(tmp_path / "p/x.png")
+    images = Folder(path=str(tmp_path / "p")).open()
+    assert (len(images), images.left_out[0][0]) == (3, "x.png")

@@ -53,6 +53,14 @@ def test_numbers_of_classes_keep_the_order_of_numbers(labelled):
     images = opened(labelled("file,label\na.png,10\nb.png,9\nsub/c.png,10\n"))
     assert images.classes == ("9", "10")
     assert images.labels.tolist() == [1, 0, 1]
+    floats = opened(labelled("file,label\na.png,10.0\nb.png,9.0\nsub/c.png,10.0\n"))
+    assert (floats.classes, floats.labels.tolist()) == (("9", "10"), [1, 0, 1])
+
+
+def test_names_that_are_written_with_digits_are_not_merged(labelled):
+    images = opened(labelled("file,label\na.png,01\nb.png,1\nsub/c.png,1e0\n"))
+    assert images.classes == ("01", "1", "1e0")
+    assert images.labels.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -149,6 +157,9 @@ def test_labels_follow_their_images_past_those_left_out(labelled, write, tmp_pat
         ("file,l\na.png,x\n", "2 of 3 images have no label in {where}: such as 'b.png'"),
         ("file,l\na.png,x\nb.png\nsub/c.png,x\n", "line 3 has 1 cells, the first has 2"),
         ("file,l\na.png,x\nb.png,\nsub/c.png,x\n", "line 3 has no 'l'"),
+        ("a.png,x\nb.png,y\nsub/c.png,x\n", "no line of column names in {where}: the first line"),
+        ("file,u,u\na.png,1,1\nb.png,1,0\nsub/c.png,1,1\n", "two columns are called 'u'"),
+        ("file,u,\na.png,1,\nb.png,1,\nsub/c.png,1,\n", "column 3 has no name"),
         ("file,u,v\na.png,1,1\nb.png,x,1\nsub/c.png,1,1\n", "line 3 has 'x' in the column 'u'"),
         ("file,u,v\na.png,1,1\nb.png,1,nan\nsub/c.png,1,1\n", "line 3 has 'nan'"),
         ("", "the labels have no column of labels"),

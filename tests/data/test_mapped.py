@@ -200,3 +200,14 @@ def test_pages_are_given_back(cache, tmp_path):
     for i in range(64):
         assert images.pixels[torch.tensor([i])].float().mean() == i
     assert resident() - before < 6 * 2**20  # the file has 12.6 MB
+
+
+def test_sets_of_equal_names_sizes_and_dates_are_two(cache, tmp_path):
+    for folder, value in (("one", 10), ("two", 200)):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            file = tmp_path / folder / f"{i}.bmp"
+            Image.new("L", (16, 16), value).save(file)
+            os.utime(file, (1e9, 1e9))  # as an archive gives them
+    assert pixels(opened(tmp_path / "one")).unique().tolist() == [10]
+    assert pixels(opened(tmp_path / "two")).unique().tolist() == [200]

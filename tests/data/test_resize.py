@@ -89,3 +89,43 @@ def test_enlarging_keeps_flat_colours_and_crops_the_middle():
     # A ramp stays a ramp.
     ramp = np.arange(0, 160, 10, dtype=np.uint8)[None, :, None].repeat(16, 0)
     assert (np.diff(fit(ramp, (32, 32))[5, :, 0].astype(int)) >= 0).all()
+
+
+def by_opacity(pixels, size):
+    """The colours of whole blocks, each the mean of what is opaque in its block, exactly."""
+    (h, w, _), (rows, cols) = pixels.shape, size
+    out = np.zeros((rows, cols, 3))
+    for r, c in np.ndindex(rows, cols):
+        block = pixels[r * h // rows : (r + 1) * h // rows, c * w // cols : (c + 1) * w // cols]
+        block = block.reshape(-1, 4).astype(float)
+        out[r, c] = (block[:, :3] * block[:, 3:]).sum(0) / block[:, 3].sum()
+    return out
+
+
+def test_colours_weigh_by_their_opacity():
+    pixels = noise(12, 12, 4)
+    pixels[:3, :3, 3] = 0  # one block nobody sees
+    found, plain = fit(pixels, (4, 4), clear=True), fit(pixels, (4, 4))
+    np.testing.assert_array_equal(found[..., 3], plain[..., 3])
+    np.testing.assert_array_equal(found[0, 0], plain[0, 0])
+    with np.errstate(invalid="ignore"):
+        expected = np.floor(by_opacity(pixels, (4, 4)) + 0.5)
+    np.testing.assert_array_equal(found[1:, :, :3], expected[1:])
+    assert (found[..., :3] != plain[..., :3]).any()
+
+
+@pytest.mark.parametrize("size", [(5, 5), (24, 24), (24, 20)])
+def test_white_on_transparent_black_stays_white(size):
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[5:11, 4:9] = 255
+    found = fit(pixels, size, clear=True)
+    assert (found[found[..., 3] > 0][:, :3] == 255).all()
+    exact = fit(pixels.astype(np.float32) / 127.5 - 1, size, clear=True)
+    assert (exact[exact[..., 3] > -0.99][:, :3] > 0.999).all()
+
+
+@pytest.mark.parametrize("size", [(7, 7), (4, 4), (9, 3)])
+def test_opaque_images_shrink_as_without_opacity(size):
+    pixels = noise(12, 12, 4)
+    pixels[..., 3] = 255
+    np.testing.assert_array_equal(fit(pixels, size, clear=True), fit(pixels, size))

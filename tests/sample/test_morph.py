@@ -118,3 +118,16 @@ def test_a_notebook_shows_a_run(tmp_path: Path) -> None:
     last = (folder / "samples" / "000000128.png").read_bytes()
     assert base64.b64decode((img.get("src") or "").split(",")[1]) == last
     assert repr(run) == f"Run({str(folder)!r})"
+
+
+class Clear(Shades):
+    """Black images that nobody sees."""
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return -torch.ones(len(z), 4, 4, 5)
+
+
+def test_a_gif_has_white_behind_what_is_transparent(tmp_path: Path) -> None:
+    save_morph(Model(Clear(), Spec((4, 4, 5))), tmp_path / "a.gif", stops=2, frames=1)
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert picture.convert("RGB").getextrema() == ((255, 255),) * 3

@@ -139,11 +139,17 @@ def _choose(
     why = ""
     if len(shape) not in (3, 4) or 0 in shape[1:]:
         why = "images are (N, H, W) or (N, H, W, C)"
-    elif len(shape) == 4 and shape[1] in (1, 3) and shape[3] > 4 and shape[2] == shape[3]:
+    elif len(shape) == 4 and _channels_first(*shape[1:]):
         why = "channels come last; save it as x.transpose(0, 2, 3, 1)"
     if why:
         raise DataError(f"the array '{name}' has the shape {shape}", where=path, why=why)
     return name
+
+
+def _channels_first(first: int, second: int, third: int) -> bool:
+    """Whether three sides can only be channels, height and width: few, then many."""
+    square = first in (1, 3) and third > 4 and second == third
+    return square or (first <= 16 < third and first < second)
 
 
 def _conversion(dtype: np.dtype[Any]) -> str:

@@ -151,7 +151,11 @@ def load(files: Files, listing: Listing, size: Size | None = None, strict: bool 
     labels = label(files, listing)
     limit = max(10, len(listing.names) // 1000)
     options = (size, files.channels, files.range)
-    key = cache(lambda: mapped.key(listing.names, listing.stamp, options))
+
+    @cache
+    def key() -> str:  # with the place: archives give the files of several sets one date
+        return mapped.key(listing.names, listing.stamp, (listing.where, *options))
+
     most = len(listing.names) * _bytes(size or (64, 64), 3, files.range)
     if files.keep == "cache" or (files.keep == "auto" and most > IN_MEMORY):
         entry = mapped.find(key())
@@ -162,7 +166,8 @@ def load(files: Files, listing: Listing, size: Size | None = None, strict: bool 
         Image.init()
         plan = _plan(files, listing, size, limit if strict else None)
         if files.keep == "stream":
-            return _streamed(files, listing, plan, labels, limit, key())
+            known = mapped.key(listing.names, listing.stamp, options)
+            return _streamed(files, listing, plan, labels, limit, known)
         tally, failed = Tally(), dict[int, str]()
         groups = _decoded(listing, plan, tally, failed)
         need = len(plan.taken) * _bytes(plan.size, plan.form.channels, files.range)
@@ -252,7 +257,7 @@ def attempt(
     if listing.half is not None:
         width = pixels.shape[1] // 2
         pixels = pixels[:, -width:] if listing.half else pixels[:, :width]
-    return fit(pixels, size), facts
+    return fit(pixels, size, form.mode == "RGBA"), facts
 
 
 def threads(large: bool) -> int:

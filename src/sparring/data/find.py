@@ -10,8 +10,9 @@ from typing import cast
 
 from sparring.data.archive import Zip
 from sparring.data.arrays import Npz
-from sparring.data.folder import Folder
-from sparring.data.paths import absolute, existing, nearest
+from sparring.data.files import is_image
+from sparring.data.folder import Folder, walk
+from sparring.data.paths import absolute, existing, nearest, printable
 from sparring.data.shards import Shards
 from sparring.data.source import Source
 from sparring.errors import DataError, RecipeError
@@ -72,11 +73,26 @@ def _anchored(part: Part) -> Part:
     return replace(cast(Source, part), **paths) if paths else part
 
 
+def _folder(path: Path) -> Source:
+    """Images or tar archives; DataError where both are there."""
+    tar = min((p.name for p in path.glob("*.tar")), default=None)
+    if tar is None:
+        return Folder(path=str(path))
+    image = next((name for name in walk(path) if is_image(name)), None)
+    if image is not None:
+        raise DataError(
+            "images and tar archives in one folder",
+            where=path,
+            why=f"'{printable(image)}' and '{printable(tar)}', and either may be meant",
+            fix=f"say which: \"Folder(path='{path}')\" or \"Shards(path='{path}')\"",
+        )
+    return Shards(path=str(path))
+
+
 def _path(text: str) -> Source:
     path = existing(text)
     if path.is_dir():
-        shards = any(path.glob("*.tar"))
-        return Shards(path=str(path)) if shards else Folder(path=str(path))
+        return _folder(path)
     if path.suffix.lower() == ".tar":
         return Shards(path=str(path))
     if path.suffix.lower() == ".zip":

@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,15 +27,20 @@ from sparring.errors import DataError
 
 NAMES = ("labels.csv", "labels.jsonl")  # found beside the images, in this order
 Labels = tuple[np.ndarray, tuple[str, ...]]
+_WHOLE = r"-?(0|[1-9]\d*)(\.0*)?|True|False"  # as spreadsheets and JSON write whole numbers
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows (line, file, cells), a cell for each of `columns`; where: the file it comes from."""
+    """Rows (line, file, cells), a cell for each of `columns`; where: the file it comes from.
+
+    first: what stands over the column of files.
+    """
 
     where: str
     columns: tuple[str, ...]
     rows: tuple[tuple[int, str, tuple[Any, ...]], ...]
+    first: str = ""
 
 
 def read(content: bytes, where: str) -> Table:
@@ -53,6 +59,10 @@ def read(content: bytes, where: str) -> Table:
         raise DataError(
             f"the labels have {what}", where=where, fix="write file,label and then a.png,cat"
         )
+    for i, column in enumerate(table.columns):
+        if not column or column in table.columns[:i]:
+            what = f"two columns are called '{column}'" if column else f"column {i + 2} has no name"
+            raise DataError(what, where=where, fix="give each a name of its own")
     return table
 
 
@@ -72,7 +82,8 @@ def _csv(text: str, where: str) -> Table:
             rows.append((reader.line_num, cells[0].strip(), tuple(c.strip() for c in cells[1:])))
     except csv.Error as e:
         raise DataError(f"line {reader.line_num} is no CSV", where=where, why=str(e)) from None
-    return Table(where, tuple(c.strip() for c in head[1:]), tuple(rows))
+    first, *columns = (c.strip() for c in head or [""])
+    return Table(where, tuple(columns), tuple(rows), first)
 
 
 def _json(text: str, where: str) -> Table:
@@ -133,7 +144,16 @@ def assign(table: Table, names: Sequence[str], prefix: str = "") -> Labels:
             why=f"line {line} has '{printable(file)}'",
             fix="take these rows out, or put the images beside the labels",
         )
-    bare = [name for name in place if name not in known]
+    # An archive may hold a name twice: both are images, and both have the label.
+    own = [name.removeprefix(prefix) for name in names]
+    bare = [name for name in own if name not in known]
+    if table.first in bare:
+        raise DataError(
+            "the labels have no line of column names",
+            where=table.where,
+            why=f"the first line names the image '{printable(table.first)}'",
+            fix="begin with a line such as file,label",
+        )
     if bare:
         raise DataError(
             f"{len(bare)} of {len(names)} images have no label",
@@ -141,7 +161,7 @@ def assign(table: Table, names: Sequence[str], prefix: str = "") -> Labels:
             why=f"such as '{printable(bare[0])}'",
             fix="add a row for each of them, or move them elsewhere",
         )
-    return _values([known[name] for name in place], table)
+    return _values([known[name] for name in own], table)
 
 
 def _values(rows: Sequence[tuple[int, tuple[Any, ...]]], table: Table) -> Labels:
@@ -157,6 +177,8 @@ def _values(rows: Sequence[tuple[int, tuple[Any, ...]]], table: Table) -> Labels
         if any(n is None for n in numbers):
             return _classes([str(c) for c in cells], sorted({str(c) for c in cells}))
         if all(n.is_integer() for n in numbers if n is not None):
+            if not all(re.fullmatch(_WHOLE, str(c)) for c in cells):  # '01' is not '1'
+                return _classes([str(c) for c in cells], sorted({str(c) for c in cells}))
             whole = [int(n) for n in numbers if n is not None]
             return _classes(whole, sorted(set(whole)))
     return _numbers(rows, table)

@@ -1,8 +1,9 @@
 """Decoded images in a file of the cache, mapped into memory: resident memory stays flat.
 
 CACHE/images/CONTENT.pixels holds the pixels (N, H, W, C) and is named by their SHA-256, so equal
-sets share one. CACHE/images/KEY.json says which it is for files of certain names, sizes and dates:
-so a set is decoded once, and a start with nothing changed reads no image. Both appear in one move.
+sets share one. CACHE/images/KEY.json says which it is for files of certain names, sizes and dates
+at a certain place: so a set is decoded once, and a start with nothing changed reads no image. Both
+appear in one move.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sparring.errors import DiskError
 from sparring.storage import cache_folder, disk_errors, replace_file, sync_folder, to_json
 
 # Raise it with any change to decoding or resizing: it is part of the key.
-VERSION = 1
+VERSION = 2
 _TOUCHED = 32  # rows read before their pages are given back: the kernel may map 2 MB around each
 _FIX = "set SPARRING_CACHE to a folder with room that can be written"
 

@@ -5,12 +5,13 @@ shrinks, each new pixel is the mean of the area it covers, pixels cut by its edg
 part inside: exact for any ratio (Pillow's BOX takes a pixel whole or not at all and so aliases at
 ratios such as 1.4). Sums are of whole numbers and without BLAS, whose threads would fight those
 that decode. When it grows, it is Pillow's bicubic. Values are taken as they are, without undoing
-gamma, as all common tools do.
+gamma, as all common tools do. Colours of transparent images weigh by how opaque they are.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -19,10 +20,11 @@ from PIL import Image
 _NARROW = 4  # lines; up to here it is faster to add the k-th lines of all bins than bin by bin
 
 
-def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit(pixels: np.ndarray, size: tuple[int, int], clear: bool = False) -> np.ndarray:
     """(h, w, C) scaled to cover `size` = (H, W), then cropped at the centre: (H, W, C).
 
-    uint8, or float32 in [-1, 1].
+    uint8, or float32 in [-1, 1]. clear: the last channel says how opaque a pixel is, and by it the
+    colours weigh: what nobody sees behind a transparent pixel does not come into its neighbours.
     """
     (height, width), (rows, cols) = pixels.shape[:2], size
     # Along both axes a new pixel spans step / unit old ones: the smaller of the two ratios.
@@ -33,9 +35,26 @@ def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     left = (width * unit - cols * step) // (2 * unit)
     if step == unit:
         return pixels[top : top + rows, left : left + cols]
-    if step < unit:
-        return _enlarge(pixels, size, top, left, step / unit)
-    return _shrink(pixels, size, (top, left), step, unit)
+
+    def scale(values: np.ndarray) -> np.ndarray:
+        if step < unit:
+            return _enlarge(values, size, top, left, step / unit)
+        return _shrink(values, size, (top, left), step, unit)
+
+    return _weighed(pixels, scale) if clear else scale(pixels)
+
+
+def _weighed(pixels: np.ndarray, scale: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The scaled pixels, each colour the mean of the old ones by their last channel."""
+    scaled, whole = scale(pixels), pixels.dtype == np.uint8
+    values = pixels.astype(np.float64)
+    opaque = values[..., -1:] if whole else (values[..., -1:] + 1) / 2
+    share, total = scale(opaque), scale(values[..., :-1] * opaque)
+    seen = share > (0.5 if whole else 0.5 / 255)  # what is clearer has no colour that one sees
+    colour = total / np.where(seen, share, 1)
+    colour = np.floor(colour + 0.5).clip(0, 255) if whole else colour.clip(-1, 1)
+    scaled[..., :-1] = np.where(seen, colour, scaled[..., :-1])
+    return scaled
 
 
 def _enlarge(
@@ -50,7 +69,7 @@ def _enlarge(
         for c in range(pixels.shape[2])
     ]
     enlarged = np.stack([np.asarray(channel) for channel in channels], axis=2)
-    return enlarged if pixels.dtype == np.uint8 else enlarged.clip(-1, 1)  # bicubic overshoots
+    return enlarged.clip(-1, 1) if pixels.dtype == np.float32 else enlarged  # bicubic overshoots
 
 
 def _shrink(
@@ -64,7 +83,8 @@ def _shrink(
     total = _sums(turned, cols, corner[1], step, unit, second)
     area = step * step
     if not whole:
-        mean = (total / area).astype(np.float32).clip(-1, 1)
+        mean = (total / area).astype(pixels.dtype)
+        mean = mean.clip(-1, 1) if mean.dtype == np.float32 else mean
         return mean.reshape(cols, rows, channels).transpose(1, 0, 2)
     mean = (2 * total + area) // (2 * area)  # rounded to the nearest, halves up
     return mean.astype(np.uint8).reshape(cols, rows, channels).transpose(1, 0, 2)

@@ -136,6 +136,8 @@ def save_morph(
     elif out.suffix.lower() in (".gif", ".webp"):
         shown = walk(model, stops=stops, frames=frames, **along)
         pictures = [_enlarged(grid(f)) for f in shown]
+        if out.suffix.lower() == ".gif":  # which knows no half transparency
+            pictures = [_on_white(p) for p in pictures]
         pictures[0].save(
             buffer,
             out.suffix[1:].upper(),
@@ -155,3 +157,10 @@ def _enlarged(image: Image.Image) -> Image.Image:
     """Small pictures at a size one can see."""
     scale = max(1, math.floor(400 / max(image.size)))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A picture without transparency."""
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def save_samples(
     """Writes samples as `out` asks: .png a grid, .npz arrays, anything else a folder of PNGs.
 
     labels: int64 (n,) or float32 (n, K); names: of the classes. With `by_class` a grid has a row
-    for each class, and a folder a folder. npz: `arr_0` uint8 (n, H, W, C), or float32 (n, d) for
+    for each class, and a folder a folder; one that holds anything is refused. npz: `arr_0` uint8 (n, H, W, C), or float32 (n, d) for
     points; `arr_1` the labels and `classes` the names, if any. With range = (low, high), as data
     that are not of 8 bits have it, `arr_0` is float32 with -1 at low and 1 at high.
     """
@@ -131,10 +132,32 @@ def save_samples(
             fix="--out FILE.png for a grid, FILE.npz for arrays, or a folder",
         )
     else:
+        _refuse_filled(out)
+        folders = _folders(names)
         with disk_errors("samples", out):
             for i, image in enumerate(to_uint8(samples)):
                 inside = out
                 if by_class and labels is not None and labels.dim() == 1:
-                    inside = out / re.sub(r"[^\w .-]", "_", names[labels[i]])
+                    inside = out / folders[labels[i]]
                 inside.mkdir(parents=True, exist_ok=True)
                 picture(image).save(inside / f"{i:06d}.png")
+
+
+def _refuse_filled(out: Path) -> None:
+    """RecipeError where other samples are there: nobody could tell them apart any more."""
+    if out.is_dir() and any(out.iterdir()):
+        raise RecipeError(
+            f"--out {out} is not empty",
+            why="these samples would lie among what is there",
+            fix="choose another folder, or empty it",
+        )
+
+
+def _folders(names: Sequence[str]) -> list[str]:
+    """A folder's name for each class: one that stays inside, and another one for each."""
+    found: list[str] = []
+    for i, name in enumerate(names):
+        plain = re.sub(r"[^\w .-]", "_", name)
+        taken = not plain.strip(". ") or plain in found
+        found.append(f"{i}-{plain}" if taken else plain)
+    return found
