@@ -166,12 +166,14 @@ class Run:
         replace_file(path, tensors_to_bytes(generator.state_dict(), metadata))
 
     def best_score(self) -> dict[str, Any] | None:
-        """The score (images, metric, value) of the best generator; None where none is kept."""
-        if not self.best.exists():
+        """The score (images, metric, value) of the best generator; None where none is kept that can
+        be read."""
+        try:
+            with safe_open(self.best, "pt") as f:
+                about = json.loads((f.metadata() or {})["sparring"])
+            return {"images": about["images"], **about["score"]}
+        except (SafetensorError, KeyError, ValueError, OSError):
             return None
-        with safe_open(self.best, "pt") as f:
-            about = json.loads((f.metadata() or {})["sparring"])
-        return {"images": about["images"], **about["score"]}
 
     def saved(self) -> list[Path]:
         """The checkpoint folders, newest first."""

@@ -114,6 +114,12 @@ def test_a_best_generator_of_steps_that_are_done_again_is_forgotten(tmp_path) ->
     PLAN[:] = [3, 2]
     sparring.resume(run)
     assert run.best_score() == {"images": 64, "metric": "toy-planned", "value": 2}
+    run = train(tmp_path / "damaged", [5, 4, 1, 3], **changes)
+    shutil.rmtree(run.saved()[0])
+    run.best.write_bytes(b"cut off")
+    PLAN[:] = [3, 2]
+    sparring.resume(run)
+    assert run.best_score() == {"images": 64, "metric": "toy-planned", "value": 2}
     run = train(tmp_path / "early", [1, 4, 5, 3], **changes)
     shutil.rmtree(run.saved()[0])
     PLAN[:] = [3, 2]
