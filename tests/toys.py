@@ -25,6 +25,7 @@ from sparring.nets import (
     Spec,
     StyleGAN,
     StyleGAN2,
+    SuperResolver,
     UNet,
 )
 from sparring.recipe import Recipe
@@ -49,6 +50,7 @@ SMALL: dict[type[Nets], Nets] = {
 # Every one that translates images, small.
 TRANSLATORS: dict[type[Nets], Nets] = {
     UNet: UNet(width=4, d_width=4, d_layers=2),
+    SuperResolver: SuperResolver(width=4, blocks=1, d_width=4, d_layers=2),
 }
 
 

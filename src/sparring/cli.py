@@ -99,6 +99,7 @@ def train_command(words: Sequence[str]) -> None:
     _add_recipe(parser)
     args = parser.read(words)
     _load_parts(args)
+    _offer(args)
     if args.minutes is not None and args.images is not None:
         raise RecipeError("--minutes and --images both set the budget", fix="give one of them")
 
@@ -175,6 +176,7 @@ def resume_command(words: Sequence[str]) -> None:
     _add_recipe(parser)
     args = parser.read(words)
     _load_parts(args)
+    _offer(args)
 
     from sparring.api import resume
     from sparring.runs import open_run
@@ -208,6 +210,7 @@ def _add_common(parser: Parser) -> None:
         metavar="NAME",
         help="also log to tensorboard, wandb (default: neither)",
     )
+    _add_weights(parser)
     parser.add_argument("--quiet", action="store_true", help="say nothing but the last line")
 
 
@@ -362,6 +365,14 @@ def _load_parts(args: Args) -> None:
             load_parts(path)
 
 
+def _offer(args: Args) -> None:
+    if args.weights:
+        from sparring.metrics import offer
+
+        for file in args.weights:
+            offer(file)
+
+
 def _speaks() -> bool:
     """Whether this process is the first of those that train together: the others are silent."""
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("RANK", "0") == "0"
@@ -450,16 +461,26 @@ def translate_command(words: Sequence[str]) -> None:
         "--best", action="store_true", help="the generator that scored best, not the last"
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing but the folder")
+    parser.add_argument(
+        "--tile",
+        type=_count,
+        metavar="N",
+        help="translate squares of N pixels at a time; 0 never (default: large images, where the "
+        "result is the same)",
+    )
     args = parser.read(words)
     _load_parts(args)
 
+    if args.tile is not None and args.tile != 0 and args.tile < 16:
+        raise RecipeError("bad value", where="--tile", why="it is 0, or at least 16 pixels")
     if args.out is None:
         raise RecipeError("where to? --out is missing", fix="--out DIR")
 
     from sparring.api import translate
 
     with _bar("translating", args.quiet) as progress:
-        done = translate(args.run, args.input, args.out, best=args.best, progress=progress)
+        more = {"best": args.best, "tile": args.tile, "progress": progress}
+        done = translate(args.run, args.input, args.out, **more)
     print(args.out)
     if done.failed:
         total = len(done.written) + len(done.failed)
@@ -587,15 +608,19 @@ def _add_metrics(parser: Parser, default: str) -> None:
     parser.add_argument(
         "--control", metavar="DATA", help="images not trained on (default: those held out)"
     )
+    _add_weights(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--quiet", action="store_true", help="say nothing but the scores")
+
+
+def _add_weights(parser: Parser) -> None:
     parser.add_argument(
         "--weights",
         nargs="+",
         default=[],
         metavar="FILE",
-        help="files of the networks that metrics use, where they cannot be fetched",
+        help="files of the networks that metrics and losses use, where they cannot be fetched",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but the scores")
 
 
 def _metrics(args: Args) -> list[Any] | None:

@@ -16,9 +16,11 @@ from sparring.data import Npz, Pairs, Ring, Unpaired
 from sparring.errors import DataError, RecipeError
 from sparring.games import Downscale, Greyscale, Pix2Pix
 from sparring.losses import LeastSquares
+from sparring.metrics import lpips, offer
 from sparring.nets import Discriminator, Spec, Translator, UNet
 from sparring.nets.translate import Translating
 from sparring.optim import SGD
+from sparring.randomness import Draws
 from sparring.recipe import Recipe
 from sparring.training.feed import Batch
 from sparring.tricks import R1, DiffAugment, FeatureMatching, Replay
@@ -141,6 +143,32 @@ def test_inputs_may_be_made_of_any_images(tmp_path):
     assert step.setup.spec == Spec((3, 8, 8), inputs=(1, 8, 8))
     assert step.before["G.down.0.0.weight"].shape == (2, 1, 4, 4)
     assert step.before["D.scales.0.layers.0.0.weight"].shape[1] == 4
+
+
+@pytest.mark.realdata
+def test_the_perceptual_term_is_lpips(tmp_path, test_data):
+    """G owes its weight times the distance of fake and target, and its gradient is that."""
+    offer(test_data / "lpips_alex_fp32.safetensors")
+    photos = Pictures.write(tmp_path / "photos.npz", (6, 32, 32, 3))
+    game = Pix2Pix(inputs=Greyscale(), l1=0.0, perceptual=7.0, conditional=False)
+    (step,) = walk(recipe(tmp_path, data=Npz(path=photos.path), game=game))
+    batch = step.setup.feed(0)
+    a = Greyscale().of(batch.x, None, Draws(0))
+    w = torch.tensor(0.5, requires_grad=True)
+    made = (w * a).expand(-1, 3, -1, -1)
+    owed = 7.0 * lpips()[0](made, batch.x).mean()
+    assert step.stats["g_lpips"] == pytest.approx(owed.item(), rel=1e-5)
+    v = step.after["D.v"]
+    means = made.mean((2, 3)) @ v
+    (slope,) = torch.autograd.grad(owed + (means - 1).square().mean() / 2, w)
+    assert_close(step.moved("G.w"), -0.1 * slope, atol=1e-6, rtol=1e-4)
+
+
+def test_the_perceptual_term_needs_images_it_can_read(tmp_path):
+    game = Pix2Pix(inputs=Greyscale(), perceptual=1.0)
+    photos = Pictures.write(tmp_path / "photos.npz", (6, 16, 16, 3))
+    with pytest.raises(DataError, match="LPIPS needs 31 pixels"):
+        set_up(recipe(tmp_path, data=Npz(path=photos.path), game=game))
 
 
 def test_every_trick_meets_pairs_as_it_meets_images(tmp_path):

@@ -15,12 +15,16 @@ from sparring.data import Images, Mixture1D, Ring, StackedMnist
 from sparring.data.digest import digest
 from sparring.metrics import (
     LPIPS,
+    PSNR,
+    SSIM,
     ClassFID,
     DomainFeatures,
     Fake,
     Inception,
     Metric,
     ModeCoverage,
+    OfInputs,
+    PairedLPIPS,
     PILBicubic,
     Pixels,
     Real,
@@ -30,6 +34,7 @@ from sparring.metrics import (
     diversity,
     in_words,
     inception,
+    paired,
 )
 from sparring.metrics.points import HighDensity, SlicedWasserstein
 from sparring.parts import catalogue
@@ -65,7 +70,8 @@ def case(request: pytest.FixtureRequest, striped: Real, tmp_path: Path, monkeypa
     head = {"fc.weight": torch.linspace(-1, 1, 30).view(10, 3)}
     monkeypatch.setattr(confidence, "load_weights", lambda known: head)
     apart = lambda x, y: (x - y).abs().mean((1, 2, 3))  # noqa: E731
-    monkeypatch.setattr(diversity, "lpips", lambda: (apart, "d" * 16))
+    for module in (diversity, paired):
+        monkeypatch.setattr(module, "lpips", lambda: (apart, "d" * 16))
     kind: type[Metric] = request.param
     made = stripes(100, 5)
     judge = lambda x, labels: x.float().mean((1, 2, 3))  # noqa: E731
@@ -79,15 +85,24 @@ def case(request: pytest.FixtureRequest, striped: Real, tmp_path: Path, monkeypa
         np.savez(tmp_path / "grey.npz", images=pixels[:, 0].numpy(), labels=labels)  # pyright: ignore
         real = Real("stacked", train=StackedMnist(path=str(tmp_path / "grey.npz"), n=600).open())  # pyright: ignore
         fake = a_fake(real.train.uint8(torch.arange(100)))  # pyright: ignore
-    elif kind is LPIPS:
+    elif kind in (LPIPS, PSNR, SSIM, PairedLPIPS, OfInputs):
         large = [s.repeat(1, 1, 3, 3) for s in (stripes(120, 0).pixels, made.pixels)]  # pyright: ignore
         real = Real("large", train=Images(large[0], digest=digest(large[0], None)))
-        fake = a_fake(large[1])
+        wanted = large[0][:100].flip(0)
+        inputs = a_fake(large[1].flip(0), targets=lambda n: wanted[:n])
+        fake = a_fake(large[1], targets=inputs.targets, inputs=inputs)
     elif kind is ClassFID:
         labels = made.labels
         fake = replace(fake, labels=lambda n: labels[:n], classes=made.classes)  # pyright: ignore
     known = {f.name for f in fields(kind)}  # pyright: ignore[reportArgumentType]
-    small = {"n": 100, "features": Inception(), "clusters": 5, "directions": 8, "subsets": 2}
+    small = {
+        "n": 100,
+        "metric": PSNR(n=100),
+        "features": Inception(),
+        "clusters": 5,
+        "directions": 8,
+        "subsets": 2,
+    }
     if "resize" not in known:
         small.pop("features")
     small = {name: value for name, value in small.items() if name in known}
@@ -98,6 +113,8 @@ def other(name: str, value: Any) -> Any:
     """Another value of a field, whatever it is."""
     if name == "n":
         return 90
+    if name == "metric":
+        return SSIM(n=100)
     if name == "n_train":
         return 300
     if name == "resize":
@@ -114,7 +131,8 @@ def test_everything_that_makes_the_number_is_in_the_protocol(cache: Path, case: 
     for field in fields(case.metric):  # pyright: ignore[reportArgumentType]
         value = getattr(case.metric, field.name)
         assert case.said(**{field.name: other(field.name, value)}) != plain, field.name
-    assert replace(case, fake=replace(case.fake, name="another")).said() != plain
+    inputs = case.fake.inputs and replace(case.fake.inputs, name="other inputs")
+    assert replace(case, fake=replace(case.fake, name="another", inputs=inputs)).said() != plain
     if case.real.train is None:
         moved = replace(case.real.points, digest="another")  # pyright: ignore[reportArgumentType]
         assert replace(case, real=replace(case.real, points=moved)).said() != plain

@@ -8,16 +8,16 @@ from torch.testing import assert_close
 from toys import TRANSLATORS
 
 from sparring.errors import RecipeError
-from sparring.nets import Spec, UNet
+from sparring.nets import Spec, SuperResolver, UNet
 from sparring.randomness import Draws, seeded
 
 every = pytest.mark.parametrize("nets", TRANSLATORS.values(), ids=lambda n: type(n).__name__)
 
 
 def spec_of(nets, channels=3, made=1, side=(32, 48)) -> Spec:
-    factor = getattr(nets, "factor", 1)
-    small = (side[0] // factor, side[1] // factor)
-    return Spec((made, *side), inputs=(channels, *small))
+    if isinstance(nets, SuperResolver):
+        return Spec((made, *side), inputs=(made, side[0] // 4, side[1] // 4))
+    return Spec((made, *side), inputs=(channels, *side))
 
 
 def build(nets, spec: Spec):
@@ -36,7 +36,7 @@ def test_forward_and_backward(nets, channels):
     G, D = build(nets, spec)
     x = G(images(2, *spec.inputs))
     assert x.shape == (2, *spec.shape)
-    assert x.abs().max() <= 1
+    assert G.eval()(images(2, *spec.inputs)).abs().max() <= 1
     logits, features = D(x, None, features=True)
     assert logits.dim() == 4
     assert len(logits) == 2
@@ -52,8 +52,9 @@ def test_forward_and_backward(nets, channels):
 @every
 @pytest.mark.parametrize("side", [(1, 1), (5, 7), (32, 48), (33, 50), (100, 31)], ids=str)
 def test_any_size_comes_out_as_it_went_in(nets, side):
-    G, _ = build(nets, spec_of(nets))
-    x = G.eval()(images(1, 3, *side))
+    spec = spec_of(nets)
+    G, _ = build(nets, spec)
+    x = G.eval()(images(1, spec.inputs[0], *side))
     assert x.shape == (1, 1, G.factor * side[0], G.factor * side[1])
     assert torch.isfinite(x).all()
 
@@ -152,3 +153,18 @@ def test_skips_carry_what_the_bottom_cannot():
 def test_inputs_of_another_size_are_refused():
     with pytest.raises(RecipeError, match=r"of the size of its input.*8x8, targets 32x32"):
         UNet().generator(Spec((3, 32, 32), inputs=(3, 8, 8)))
+
+
+def test_super_resolution_starts_near_bicubic_interpolation():
+    with seeded(0, "weights"):
+        G = SuperResolver(width=16, blocks=4).generator(Spec((3, 32, 32), inputs=(3, 8, 8))).eval()
+    a = torch.nn.functional.avg_pool2d(images(4, 3, 64, 64), 8)
+    bicubic = torch.nn.functional.interpolate(a, scale_factor=4.0, mode="bicubic")
+    error, size = (G(a) - bicubic).square().mean(), bicubic.square().mean()
+    assert error < size / 2
+
+
+def test_factors_that_super_resolution_cannot():
+    for small in (16, 32, 5):
+        with pytest.raises(RecipeError, match="2, 3, 4 or 8 times as large"):
+            SuperResolver().generator(Spec((3, 80, 80), inputs=(3, small, small)))

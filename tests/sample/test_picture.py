@@ -31,4 +31,3 @@ def test_each_class_has_a_folder_of_its_own_inside(tmp_path):
         "in/out/a_b/000001.png",
         "in/out/plain one/000003.png",
     ]
-

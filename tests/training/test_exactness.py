@@ -15,6 +15,7 @@ from torch.testing import assert_close
 from toys import Pictures
 
 from sparring.data import Npz, Pairs, Source
+from sparring.games import Pix2Pix, Stored, Translation
 from sparring.losses import NonSaturating, RelativisticAverage, RelativisticPaired
 from sparring.nets import (
     DCGAN,
@@ -27,6 +28,7 @@ from sparring.nets import (
     ResNet,
     StyleGAN,
     StyleGAN2,
+    SuperResolver,
     UNet,
 )
 from sparring.optim import SGD, Adam, AdamW, RMSprop
@@ -68,6 +70,7 @@ NETS = {
     StyleGAN: StyleGAN(width=4, latent=5, mapping=2),
     StyleGAN2: StyleGAN2(width=4, latent=5, mapping=2),
     UNet: UNet(width=4, d_width=4, d_layers=2, up="resize"),
+    SuperResolver: SuperResolver(width=4, blocks=1, d_width=4, d_layers=2),
 }
 EVERY_TRICK = (
     R1(gamma=Linear(start=1.0, end=0.1), share=0.5, every=2),
@@ -147,9 +150,12 @@ def tiny(name: str, folder) -> Recipe:
     if name != "mixture1d":
         pictures = Pictures.write(folder / "data.npz", (30, 16, 16, 1), classes=3)
         data: Source = Npz(path=pictures.path)
-        if recipe.game.translates:
-            inputs = Pictures.write(folder / "inputs.npz", (30, 16, 16, 3))
-            data = Pairs(input=Npz(path=inputs.path), target=data)
+        if isinstance(recipe.game, Translation):
+            colour = Npz(path=Pictures.write(folder / "colour.npz", (30, 16, 16, 3)).path)
+            stored = isinstance(recipe.game.inputs, Stored)
+            data = Pairs(input=colour, target=data) if stored else colour
+        if isinstance(recipe.game, Pix2Pix):  # its weights are real data
+            recipe = replace(recipe, game=replace(recipe.game, perceptual=0.0))
         recipe = replace(recipe, data=data, held_out=4)
     nets = recipe.nets
     if name not in MORE:

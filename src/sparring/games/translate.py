@@ -6,8 +6,10 @@ told the input; so every loss and every trick does with it what it does with any
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -18,6 +20,7 @@ from sparring.data import Images, Points
 from sparring.errors import RecipeError
 from sparring.games.game import Batch, Game, Pair, Players
 from sparring.games.inputs import Inputs, Stored
+from sparring.metrics.perceptual import LpipsAlex, lpips, refuse_small
 from sparring.nets.architecture import Nets, Spec
 from sparring.parts import require
 from sparring.randomness import Draws
@@ -26,25 +29,30 @@ from sparring.randomness import Draws
 class Translation(Game, abstract=True):
     """A game in which G is shown images.
 
-    inputs: what is translated.
+    inputs: what is translated. `paired`: whether each input belongs to its image.
     """
 
     translates: ClassVar[bool] = True
+    paired: ClassVar[bool] = True
     inputs: Inputs = Stored()
 
 
 class Pix2Pix(Translation):
     """G translates an image, D judges the pair of both; G also owes `l1` times the mean error.
 
-    conditional: whether D sees the input beside the translation.
+    conditional: whether D sees the input beside the translation. perceptual: weight of the LPIPS
+    distance to the target, by which an error counts as much as it shows; its network is fetched as
+    the metric's is.
     """
 
     paper: ClassVar[str] = "Isola et al. 2017, pix2pix, arXiv:1611.07004"
     l1: float = 100.0
+    perceptual: float = 0.0
     conditional: bool = True
 
     def check(self) -> None:
-        require(self.l1 >= 0, "l1 must not be negative")
+        for name in ("l1", "perceptual"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
 
     @property
     def generators(self) -> tuple[str, ...]:
@@ -62,6 +70,9 @@ class Pix2Pix(Translation):
                 "pix2pix learns from pairs, and these are two sets without pairs",
                 fix="--preset cyclegan, or data of the kind Pairs or SideBySide",
             )
+        if self.perceptual:
+            refuse_small(spec.shape)
+            lpips()  # no weights, no training
         return replace(spec, inputs=self.inputs.shape(train))
 
     def build(self, nets: Nets, spec: Spec) -> Players:
@@ -95,5 +106,15 @@ class Pix2Pix(Translation):
     def terms(self, players: Players, pairs: list[Pair]) -> dict[str, Tensor]:
         (pair,) = pairs
         k = pair.z.shape[1] if self.conditional else 0
-        error = (pair.fake[:, k:] - pair.real[:, k:]).abs().mean()
-        return {"l1": self.l1 * error}
+        made, wanted = pair.fake[:, k:], pair.real[:, k:]
+        terms = {"l1": self.l1 * (made - wanted).abs().mean()}
+        if self.perceptual:
+            with torch.autocast(made.device.type, enabled=False):
+                both = (x.float().expand(-1, 3, -1, -1) for x in (made, wanted))
+                terms["lpips"] = self.perceptual * _lpips(made.device)(*both).mean()
+        return terms
+
+
+@cache
+def _lpips(device: torch.device) -> LpipsAlex:
+    return copy.deepcopy(lpips()[0]).to(device)

@@ -24,6 +24,7 @@ from sparring.metrics.membership import Membership
 from sparring.metrics.memorisation import Memorisation
 from sparring.metrics.metric import Fake, Judge, Metric, Real, Score, in_words
 from sparring.metrics.optimal import Optimum, bandwidth, discriminator_error, kde, optimum
+from sparring.metrics.paired import PSNR, SSIM, OfInputs, PairedLPIPS
 from sparring.metrics.perceptual import lpips
 from sparring.metrics.points import HighDensity, ModeCoverage, SlicedWasserstein, Wasserstein1D
 from sparring.metrics.resize import AntialiasedBilinear, Bilinear, PILBicubic, Resize, TFBilinear
@@ -50,6 +51,13 @@ def default_metrics(real: Real) -> tuple[Metric, ...]:
         return (StackedModes(),)
     classes = train is not None and train.labels is not None and not train.vectors
     return (DomainFid(),) if classes and real.shape[0] == 1 else (KID(),)
+
+
+def translation_metrics(paired: bool) -> tuple[Metric, ...]:
+    """The metrics of a game that translates, each also of the inputs: how near the targets are
+    where there are any, else how near the set as a whole."""
+    near = (PSNR(), SSIM(), PairedLPIPS()) if paired else (KID(),)
+    return tuple(m for metric in near for m in (metric, OfInputs(metric=metric)))
 
 
 def evaluate(
@@ -82,6 +90,8 @@ __all__ = [
     "LPIPS",
     "MSSSIM",
     "PRDC",
+    "PSNR",
+    "SSIM",
     "AntialiasedBilinear",
     "Bilinear",
     "Birthday",
@@ -106,8 +116,10 @@ __all__ = [
     "Memorisation",
     "Metric",
     "ModeCoverage",
+    "OfInputs",
     "Optimum",
     "PILBicubic",
+    "PairedLPIPS",
     "Pixels",
     "PrecisionRecall",
     "Real",
@@ -130,4 +142,5 @@ __all__ = [
     "offer",
     "optimum",
     "shared",
+    "translation_metrics",
 ]

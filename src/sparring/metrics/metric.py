@@ -94,6 +94,8 @@ def finite(samples: Tensor, first: int = 0) -> Tensor:
     return samples
 
 
+Better = Literal["lower", "higher", "data"]
+
 # Asks D: its logits (B,), or (B, 1, h, w), of images uint8 (B, C, H, W) with their labels, if any.
 Judge = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -107,7 +109,8 @@ class Fake:
     seed; count: how many there are, None for as many as one asks for; label(i): what the i-th is
     called; labels(n): int64 (n,), the classes of the first n as indices into `classes`, their names
     (numbers where there are none); judge: asks the discriminator that the generator was trained
-    against, where that is at hand.
+    against, where that is at hand. Of images translated also: targets(n), what the first n should
+    be, uint8 (n, C, H, W), where that is known; inputs, what they were made of, as samples.
     """
 
     name: str
@@ -118,6 +121,8 @@ class Fake:
     labels: Callable[[int], Tensor] | None = None
     classes: tuple[str, ...] = ()
     judge: Judge | None = None
+    targets: Callable[[int], Tensor] | None = None
+    inputs: Fake | None = None
 
     def enough(self, n: int) -> int:
         """n, or all there are where these are fewer."""
@@ -162,7 +167,7 @@ class Score:
     se: float | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
-    better: Literal["lower", "higher", "data"] = "lower"
+    better: Better = "lower"
 
 
 class Metric(Part, kind="metrics"):

@@ -7,7 +7,7 @@ and cuts the result to the size it was given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,30 @@ class UNet(Translating):
         return _UNet(spec, self)
 
 
+class SuperResolver(Translating):
+    """Residual blocks at the input's size, then sub-pixel convolutions: x2, x3, x4 or x8 as large.
+
+    Without normalisation, so that what it makes of a place hangs on its surroundings alone, and a
+    large image may be taken piece by piece. It learns what bicubic interpolation lacks. width:
+    channels; blocks: two convolutions each.
+    """
+
+    paper: ClassVar[str] = (
+        "Ledig et al. 2017, SRGAN, arXiv:1609.04802; Lim et al. 2017, EDSR, arXiv:1707.02921"
+    )
+    width: int = 64
+    blocks: int = 16
+    d_norm: Norm = "none"
+
+    def check(self) -> None:
+        super().check()
+        require(self.width >= 1, "width must be at least 1")
+        require(self.blocks >= 1, "blocks must be at least 1")
+
+    def generator(self, spec: Spec) -> Translator:
+        return _SuperResolver(spec, self)
+
+
 # --------------------------------------------------------------------------------------- generators
 
 
@@ -178,6 +202,56 @@ class _UNet(Translator):
             if skips:
                 x = torch.cat([x, skips.pop()], 1)
         return x[..., : z.shape[2], : z.shape[3]]
+
+
+class _SuperResolver(Translator):
+    def __init__(self, spec: Spec, nets: SuperResolver) -> None:
+        super().__init__()
+        require_inputs(spec, "SuperResolver")
+        (made, *large), (channels, *small) = spec.shape, spec.inputs
+        self.factor = large[0] // small[0]
+        steps = {2: [2], 3: [3], 4: [2, 2], 8: [2, 2, 2]}.get(self.factor)
+        if steps is None or large != [self.factor * s for s in small] or channels != made:
+            given, wanted = ("x".join(map(str, s)) for s in (spec.inputs, spec.shape))
+            raise RecipeError(
+                "SuperResolver makes images 2, 3, 4 or 8 times as large",
+                why=f"inputs are {given}, targets {wanted}",
+                fix='--game "Pix2Pix(inputs=Downscale(factor=4))"',
+            )
+        w = nets.width
+        self.head = nn.Conv2d(channels, w, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(w, w, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(w, w, 3, padding=1)
+            )
+            for _ in range(nets.blocks)
+        )
+        last = nn.Conv2d(w, made, 3, padding=1)
+        self.up = nn.Sequential(*(_larger(w, k) for k in steps), last)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, 0.2)
+                nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
+        with torch.no_grad():  # at first it is bicubic interpolation, or nearly
+            last.weight.mul_(0.1)
+            for block in self.blocks:
+                cast(nn.Conv2d, cast(nn.Sequential, block)[-1]).weight.mul_(0.1)
+        # A pixel for each convolution; those behind the first sub-pixel step have one together.
+        self.reach = 2 * nets.blocks + 3
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        first = x = self.head(z)
+        for block in self.blocks:
+            x = x + block(x)
+        size = (self.factor * z.shape[2], self.factor * z.shape[3])
+        base = interpolate(z, size, mode="bicubic", align_corners=False)
+        made = base + self.up(x + first)
+        return made if self.training else made.clamp(-1, 1)
+
+
+def _larger(width: int, factor: int) -> nn.Module:
+    conv = nn.Conv2d(width, width * factor * factor, 3, padding=1)
+    return nn.Sequential(conv, nn.PixelShuffle(factor), nn.LeakyReLU(0.2))
 
 
 # ------------------------------------------------------------------------------------ discriminator

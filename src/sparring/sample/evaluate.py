@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
+from sparring.errors import DataError
 from sparring.metrics import Fake, Judge, Metric, Real
 from sparring.metrics import evaluate as score
 from sparring.metrics.classifier import weights_digest
@@ -38,6 +41,7 @@ def fakes(model: Model, seed: int = 0, judge: Judge | None = None) -> Fake:
         labels=labels if model.conditional and not model.spec.vectors else None,
         classes=model.spec.classes,
         judge=judge,
+        **_shown(model),
     )
 
 
@@ -53,6 +57,46 @@ def _about(model: Model, seed: int) -> Iterator[tuple[str, Any]]:
     if model.examples is not None:
         images = model.examples.images
         yield "inputs_digest", (images.inputs or images).digest
+
+
+def _shown(model: Model) -> dict[str, Any]:
+    """What the samples of a model that translates were made of, and should be."""
+    shown = model.examples
+    if shown is None:
+        return {}
+
+    def targets(n: int) -> Tensor:
+        return to_uint8(cast(Tensor, shown.target(torch.arange(n))))
+
+    def take(n: int) -> Iterator[Tensor]:
+        for index in torch.arange(n).split(64):
+            seen = alike(shown.inputs.look(shown.input(index)), model.spec.shape)
+            yield to_uint8(seen)
+
+    known = "held-out" if shown.held_out else "training"
+    inputs = Fake(
+        name=f"{known} inputs",
+        take=take,
+        count=len(shown),
+        targets=targets if shown.paired else None,
+    )
+    return {"inputs": inputs, "targets": inputs.targets}
+
+
+def alike(images: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Images (n, Ca, h, w) with the channels and the size of (C, H, W), bicubic; DataError where
+    the channels do not compare."""
+    channels, height, width = shape
+    if images.shape[1] not in (1, channels) and channels != 1:
+        raise DataError(f"inputs of {images.shape[1]} channels do not compare with {channels}")
+    if images.shape[1] == 1:
+        images = images.expand(-1, channels, -1, -1)
+    elif channels == 1:
+        images = images.mean(1, keepdim=True)
+    if tuple(images.shape[2:]) == (height, width):
+        return images
+    size = (height, width)
+    return interpolate(images, size, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
 def rows(

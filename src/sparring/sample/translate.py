@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from sparring.data.files import Files, Listing, ending, is_image
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError, RecipeError
 from sparring.games import Inputs
+from sparring.nets import Translator
 from sparring.sample.draw import Model, to_uint8
 from sparring.sample.picture import grid, picture, png, shown
+from sparring.sample.tiles import CORE, large, tiled
 from sparring.storage import disk_errors, replace_file
 
 _MODES: dict[int, Literal["L", "RGB", "RGBA"]] = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -101,11 +103,13 @@ def translate_files(
     given: str | Path,
     out: str | Path,
     progress: Progress = lambda done, total: None,
+    tile: int | None = None,
 ) -> Translated:
     """Translates a file, or all images of a folder or zip, into PNGs of the same names in `out`.
 
-    Images may be of any size, each is translated as a whole; they are turned upright, and are made
-    grey or coloured as the generator wants them. Those of one size go through it together.
+    Images may be of any size; they are turned upright, and are made grey or coloured as the
+    generator wants them. Those of one size go through it together. tile: pixels of the side of the
+    squares in which each is taken; 0 none, None where it is large and this changes nothing.
     progress: called with how many are done, of how many. Raises DataError where nothing is there or
     nothing can be read, RecipeError where `out` is the folder translated.
     """
@@ -114,7 +118,7 @@ def translate_files(
     with _listing(str(given)) as listing:
         names, failed, written = _names(listing), list[tuple[str, str]](), list[Path]()
         for group, pixels in _groups(model, inputs, listing, failed):
-            for i, image in zip(group, to_uint8(_made(model, pixels)), strict=True):
+            for i, image in zip(group, to_uint8(_made(model, pixels, tile)), strict=True):
                 path = folder / names[i]
                 with disk_errors("translations", folder):
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,6 +208,9 @@ def _read(model: Model, inputs: Inputs, listing: Listing, i: int) -> Tensor | Un
 
 
 @torch.no_grad()
-def _made(model: Model, a: Tensor) -> Tensor:
+def _made(model: Model, a: Tensor, tile: int | None) -> Tensor:
     """The translations of inputs of one size, on the CPU."""
-    return model.generator(a.to(model.device)).float().cpu()
+    G, a = cast(Translator, model.generator), a.to(model.device)
+    if tile or (tile is None and G.reach is not None and large(a)):
+        return tiled(G, a, tile or CORE).float().cpu()
+    return G(a).float().cpu()

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sparring.data import Images, Points, anchored, divide
 from sparring.errors import RecipeError
-from sparring.metrics import Real, default_metrics
+from sparring.games import Translation
+from sparring.metrics import Metric, Real, default_metrics, translation_metrics
 from sparring.nets import Generator, Spec, conditional
 from sparring.parts import show
 from sparring.randomness import seed_global, seeded
@@ -68,7 +69,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
         recipe,
         held_out=held_out,
         flip=type(recipe.data).flips if recipe.flip is None else recipe.flip,
-        metrics=default_metrics(real) if recipe.metrics is None else recipe.metrics,
+        metrics=_metrics(recipe, real) if recipe.metrics is None else recipe.metrics,
         sample_every=recipe.sample_every or every,
         checkpoint_every=recipe.checkpoint_every or 2 * every,
     )
@@ -77,6 +78,13 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
     left_out = data.left_out if isinstance(data, Images) else ()
     material = Material(train, real, spec, train.digest, left_out)
     return fill_schedules(recipe), material
+
+
+def _metrics(recipe: Recipe, real: Real) -> tuple[Metric, ...]:
+    game = recipe.game
+    if isinstance(game, Translation):
+        return translation_metrics(game.paired)
+    return default_metrics(real)
 
 
 class Setup:
