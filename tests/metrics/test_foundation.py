@@ -52,7 +52,7 @@ def random_networks(monkeypatch) -> None:
     transformers = pytest.importorskip("transformers")
     small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 
-    def pretrained(kind: str, name: str) -> tuple[torch.nn.Module, str]:
+    def pretrained(kind: str, name: str, path: str) -> tuple[torch.nn.Module, str]:
         with seeded("foundation"):
             if kind == "Dinov2Model":
                 config = transformers.Dinov2Config(**small, image_size=224, patch_size=56)
@@ -90,11 +90,41 @@ def test_without_the_package_or_the_weights_the_reason_is_said(monkeypatch) -> N
 
     class Absent:
         @staticmethod
-        def from_pretrained(name: str, use_safetensors: bool) -> None:
+        def from_pretrained(name: str, use_safetensors: bool, local_files_only: bool) -> None:
+            assert local_files_only  # which tests are: SPARRING_OFFLINE
             raise OSError("We couldn't connect to the hub\nto load this file")
 
     package = type(sys)("transformers")
     package.Dinov2Model = Absent
     monkeypatch.setitem(sys.modules, "transformers", package)
-    with pytest.raises(DataError, match="hf download facebook/dinov2-base"):
+    with pytest.raises(DataError) as e:
         DINOv2(size="base").open(real)
+    line = str(e.value)
+    assert line.startswith("no weights of facebook/dinov2-base: SPARRING_OFFLINE is set. Fix: ")
+    assert "hf download facebook/dinov2-base" in line
+    assert "DINOv2(path='FOLDER')" in line
+    with pytest.raises(DataError, match="no weights of facebook/dinov2-base in nowhere"):
+        DINOv2(size="base", path="nowhere").open(real)
+
+
+def test_without_a_network_nothing_is_tried_again_and_again(monkeypatch, caplog) -> None:
+    pytest.importorskip("transformers")
+    from huggingface_hub import constants
+
+    foundation.pretrained.cache_clear()
+    monkeypatch.delenv("SPARRING_OFFLINE")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match=r"no answer from http://127.0.0.1:9 .*refused"):
+        CLIP().open(Real("none"))
+    assert caplog.text == ""
+
+
+def test_weights_of_a_folder(tmp_path) -> None:
+    transformers = pytest.importorskip("transformers")
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with seeded("foundation folder"):
+        config = transformers.Dinov2Config(**small, image_size=224, patch_size=56)
+        transformers.Dinov2Model(config).save_pretrained(tmp_path)
+    extractor = DINOv2(path=str(tmp_path)).open(Real("none"))
+    assert extractor(images(2, 0)).shape == (2, 16)
+    assert len(extractor.digest) == 16

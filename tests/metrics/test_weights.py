@@ -132,6 +132,26 @@ def test_without_weights_one_line_names_file_hash_and_flag(own) -> None:
     assert "no answer" in line
 
 
+def test_weights_that_no_place_has_are_looked_for_once(own, monkeypatch) -> None:
+    path, asked = own / "toy.pth", []
+    torch.save(TENSORS, path)
+    toy = known(path, url="http://127.0.0.1:9/toy.pth")
+
+    def fetch(file: File, path: Path) -> None:
+        asked.append(file.name)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(weights, "_fetch", fetch)
+    with weights.looked_for_once():
+        for _ in range(3):
+            with pytest.raises(DataError, match="no weights of toy"):
+                load_weights(toy)
+    assert asked == ["toy.pth"]
+    with pytest.raises(DataError):
+        load_weights(toy)
+    assert len(asked) == 2  # the network may be back
+
+
 @pytest.fixture
 def server(own) -> Iterator[str]:
     class Quiet(http.server.SimpleHTTPRequestHandler):

