@@ -52,7 +52,7 @@ def test_two_folders_as_json(two, capsys) -> None:
     found = json.loads(out)
     assert (found["schema"], found["command"], found["inputs"]) == (1, "score", list(two))
     (score,) = found["scores"]
-    assert set(score) == {"metric", "value", "se", "protocol"}
+    assert set(score) == {"metric", "value", "se", "better", "protocol", "detail"}
     assert score["metric"] == "kd-pixels"
     assert (score["protocol"]["n_real"], score["protocol"]["n_fake"]) == (15, 15)
     assert "/" not in score["protocol"]["reference"]  # not where it lies on this machine
@@ -188,18 +188,22 @@ def test_images_of_several_sizes_are_refused_and_size_mends_it(two, tmp_path, ca
     assert "kd-pixels" in out
 
 
-def test_sets_of_different_sizes_do_not_compare(two, tmp_path, capsys) -> None:
+def test_sets_of_different_shapes_do_not_compare_and_the_flag_is_named(
+    two, tmp_path, capsys
+) -> None:
     large = folder(tmp_path / "large", images(15, 1, side=16))
-    code, _, err = run(capsys, two[0], large, "--metrics", PIXELS)
-    assert code == 3
-    assert "a sample is 3x16x16, the data are 3x12x12" in err
-
-
-def test_grey_and_colour_do_not_compare(two, tmp_path, capsys) -> None:
-    grey = folder(tmp_path / "grey", images(15, 1, channels=1))
+    grey = folder(tmp_path / "grey", images(15, 1, channels=1, side=16))
+    code, out, err = run(capsys, two[0], large, "--metrics", PIXELS)
+    assert (code, out) == (3, "")
+    assert "large and real" in err
+    assert "those are 16x16 of 3 channels, these 12x12 of 3 channels. Fix: --size 12x12" in err
+    assert run(capsys, two[0], large, "--metrics", PIXELS, "--size", "12x12")[0] == 0
     code, _, err = run(capsys, two[0], grey, "--metrics", PIXELS)
     assert code == 3
-    assert "a sample is 1x12x12, the data are 3x12x12" in err
+    assert "those are 16x16 of 1 channel, these 12x12 of 3 channels" in err
+    assert """--size 12x12 scales and crops both, and write FAKE as "Folder(path=""" in err
+    colour = f"Folder(path='{grey}', channels='rgb')"
+    assert run(capsys, two[0], colour, "--metrics", PIXELS, "--size", "12")[0] == 0
 
 
 def test_channels_that_inception_does_not_read_are_said(tmp_path, monkeypatch) -> None:
@@ -305,6 +309,72 @@ def test_where_nothing_can_be_computed_the_reason_is_given(two, capsys) -> None:
     assert (code, out) == (3, "")
     assert "KID: no weights of inception-2015-12-05" in err
     assert err.count("\n") <= 3
+
+
+def test_files_left_out_are_said_and_listed(two, tmp_path, capsys) -> None:
+    path = Path(two[1])
+    (path / "broken.png").write_bytes(b"no image")
+    (path / "notes.txt").write_text("mine")
+    (path / ".thumb.png").write_bytes(b"")
+    (path / ".cache").mkdir()
+    Image.fromarray(images(1, 8)[0]).save(path / "001.PNG")
+    Image.fromarray(images(1, 8, channels=1)[0].squeeze()).save(path / "zz.png")
+    code, out, err = run(capsys, *two, "--metrics", PIXELS, "--json")
+    assert code == 0
+    notes = json.loads(out)["notes"]
+    assert err.splitlines() == notes
+    assert notes[0].startswith("fake: left out broken.png: ")
+    assert notes[1:] == [
+        "fake: passed over 2 hidden files or folders",
+        "fake: passed over 1 files that are no images",
+        "fake: took both 001.PNG and 001.png, which differ in the case of letters alone",
+        "fake: converted: 1 grey-to-rgb",
+    ]
+
+
+def test_the_same_images_on_both_sides_are_said(two, tmp_path, capsys) -> None:
+    _, _, err = run(capsys, two[0], two[0], "--metrics", PIXELS)
+    assert "all 20 images of real are in real, all 20 images too, pixel for pixel" in err
+    some = folder(tmp_path / "some", np.concatenate([images(9, 3), images(20, 0)[:2]]))
+    _, _, err = run(capsys, two[0], some, "--metrics", PIXELS)
+    assert "2 of the 11 images of some are in real" in err
+
+
+def test_json_has_the_direction_and_the_detail_without_pictures(two, capsys) -> None:
+    _, out, _ = run(capsys, *two, "--metrics", "ClusterCoverage(clusters=3)", PIXELS, "--json")
+    scores = {score["metric"]: score for score in json.loads(out)["scores"]}
+    assert scores["kd-pixels"]["better"] == "lower"
+    table = [score["detail"]["table"] for score in scores.values() if "table" in score["detail"]]
+    assert len(table[0]) == 3
+    assert "data:image" not in out
+
+
+def test_one_reason_of_several_metrics_is_said_once(two, capsys) -> None:
+    code, out, err = run(capsys, *two, "--metrics", "FID", "KID", PIXELS)
+    assert code == 0
+    assert "FID, KID skipped: no weights" in out
+    assert out.count("no weights") == 1
+    assert "fetching" not in err  # SPARRING_OFFLINE is set
+    code, _, err = run(capsys, *two, "--metrics", "FID", "KID")
+    assert code == 3
+    assert err.count("no weights") == 1
+
+
+def test_memorisation_asks_for_a_control(two, capsys) -> None:
+    code, _, err = run(capsys, *two, "--metrics", "memorisation")
+    assert code == 3
+    assert "Fix: give such images with --control DATA" in err
+
+
+def test_a_named_set_of_points_is_told_from_a_folder(two, tmp_path, capsys, monkeypatch) -> None:
+    code, _, err = run(capsys, "ring", two[1])
+    assert code == 3
+    assert "REAL is the named set of points ring, and FAKE is no npz of points (N, 2)" in err
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "ring", images(9, 4))
+    code, _, err = run(capsys, "ring", two[1])
+    assert "Fix: ./ring if you mean that folder" in err
+    assert run(capsys, "./ring", two[1], "--metrics", PIXELS)[0] == 0
 
 
 def test_points_and_images_do_not_compare(two, capsys) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 from sparring.data import Images, Points, Source, Whole, source, whole
 from sparring.data.decode import PIXEL_LIMIT
+from sparring.data.files import IN_MEMORY
 from sparring.errors import DataError, RecipeError
 from sparring.games import Translation
 from sparring.metrics import Fake, Metric, Real, default_metrics, offer
+from sparring.metrics.metric import contents
 from sparring.parts import fit, parse, show
 from sparring.recipe import Recipe
 from sparring.report import write_report
@@ -265,7 +268,7 @@ def _offer(weights: str | Path | Sequence[str | Path]) -> None:
         offer(path)
 
 
-def _real(given: Any, size: tuple[int, int] | None) -> Real:
+def _real(given: Any, size: Size | None) -> Real:
     run = _run(given)
     if run is not None:
         return open_data(run.recipe)[1].real
@@ -288,18 +291,23 @@ def _controlled(real: Real, control: str | Path | Source | None) -> Real:
     return real.against(images, name)
 
 
-def _fake(given: Any, real: Real, size: tuple[int, int] | None, seed: int) -> Fake:
+def _fake(given: Any, real: Real, size: Size | None, seed: int) -> Fake:
     run = _run(given)
     if run is not None or isinstance(given, Model):
-        return fakes(_shown(run) if run is not None else given, seed)
+        model = _shown(run) if run is not None else given
+        _refuse_other(real, model.spec.shape, given, None)
+        return fakes(model, seed)
     if callable(given):
         name = getattr(given, "__name__", type(given).__name__)
         return function(given, name, seed, points=real.points is not None)
     if real.points is not None:
+        _refuse_images(given, real)
         return points(given, _name(given))
     found = _set(given, size)
     if isinstance(found, Points):
         raise DataError("points do not compare with images", where=_name(given))
+    _refuse_other(real, found.images.shape, given, size)
+    _tell_copies(real, found.images, _name(given))
     return samples(found, _name(given))
 
 
@@ -312,6 +320,63 @@ def _shown(run: Run) -> Model:
     return model
 
 
+def _refuse_other(real: Real, made: tuple[int, ...], fake: Any, size: Size | None) -> None:
+    """DataError where samples of the shape `made` do not compare with the real ones."""
+    wanted = real.shape
+    if made == wanted:
+        return
+    fix = ""
+    if len(made) == len(wanted) == 3:
+        if made[1:] != wanted[1:] and size is None:
+            fix = "--size {}x{} scales and crops both".format(*min(made[1:], wanted[1:]))
+        if made[0] != wanted[0]:
+            grey = "FAKE" if made[0] < wanted[0] else "REAL"
+            fix += f"{fix and ', and '}write {grey} as \"Folder(path='...', channels='rgb')\""
+    sides = (_words(wanted), _words(made))
+    raise DataError(
+        "the samples do not compare with the data",
+        where=f"{_name(fake)} and {real.name}",
+        why=f"those are {sides[1]}, these {sides[0]}",
+        fix=fix,
+    )
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    """The shape of a sample: 64x48 of 3 channels, 2 numbers."""
+    if len(shape) == 1:
+        return f"{shape[0]} numbers"
+    return f"{shape[1]}x{shape[2]} of {shape[0]} channel{'s' * (shape[0] > 1)}"
+
+
+def _refuse_images(fake: Any, real: Real) -> None:
+    """DataError where points are to be compared with what holds none."""
+    assert real.points is not None
+    word, (d,) = real.name.split("(")[0].lower(), real.shape
+    if isinstance(fake, Source) or (isinstance(fake, (str, Path)) and Path(fake).suffix != ".npz"):
+        folder = Path(word).exists()
+        raise DataError(
+            "images do not compare with points",
+            where=f"{_name(fake)} and {real.name}",
+            why=f"REAL is the named set of points {word}, and FAKE is no npz of points (N, {d})",
+            fix=f"./{word} if you mean that folder" if folder else "save points as arr_0 of an npz",
+        )
+
+
+def _tell_copies(real: Real, images: Images, name: str) -> None:
+    """Says how many images are the same, pixel for pixel, on both sides."""
+    train = real.train
+    if train is None or max(len(train), len(images)) * math.prod(train.shape) > IN_MEMORY:
+        return
+    known = set(contents(train))
+    count = sum(content in known for content in contents(images))
+    if count:
+        share = "all" if count == len(images) else f"{count} of the"
+        _log.warning(
+            "%s %d images of %s are in %s too, pixel for pixel",
+            share, len(images), name, real.name,
+        )  # fmt: skip
+
+
 def _run(given: Any) -> Run | None:
     if isinstance(given, Run):
         return given
@@ -320,10 +385,13 @@ def _run(given: Any) -> Run | None:
     return None
 
 
-def _set(given: Any, size: tuple[int, int] | None) -> Whole | Points:
+def _set(given: Any, size: Size | None) -> Whole | Points:
     if not isinstance(given, (str, Path, Source)):
         return array(given, _name(given), size)
-    return whole(given if isinstance(given, Source) else source(str(given)), size)
+    found = whole(given if isinstance(given, Source) else source(str(given)), size)
+    for remark in [] if isinstance(found, Points) else found.remarks:
+        _log.warning("%s: %s", _name(given), remark)
+    return found
 
 
 def _name(given: Any) -> str:

@@ -558,7 +558,7 @@ def evaluate_command(words: Sequence[str]) -> None:
     from sparring.api import evaluate
     from sparring.runs import open_run
 
-    with _progress(args.quiet):
+    with _progress(args.quiet), _remarks() as notes:
         rows, skipped = evaluate(
             args.run,
             metrics,
@@ -567,7 +567,7 @@ def evaluate_command(words: Sequence[str]) -> None:
             best=args.best,
             control=_control(args),
         )
-    _print_scores("evaluate", args, rows, skipped, run=str(args.run))
+    _print_scores("evaluate", args, rows, skipped, notes, run=str(args.run))
     best = open_run(args.run).best_score()
     if best and not args.json and not args.best:
         print(
@@ -589,7 +589,7 @@ def score_command(words: Sequence[str]) -> None:
 
     from sparring.api import score
 
-    with _progress(args.quiet):
+    with _progress(args.quiet), _remarks() as notes:
         rows, skipped = score(
             args.real,
             args.fake,
@@ -599,7 +599,7 @@ def score_command(words: Sequence[str]) -> None:
             weights=args.weights,
             control=_control(args),
         )
-    _print_scores("score", args, rows, skipped, inputs=[args.real, args.fake])
+    _print_scores("score", args, rows, skipped, notes, inputs=[args.real, args.fake])
 
 
 def _add_metrics(parser: Parser, default: str) -> None:
@@ -640,18 +640,44 @@ def _control(args: Args) -> Any:
     return source(args.control)
 
 
+@contextlib.contextmanager
+def _remarks() -> Iterator[list[str]]:
+    """What the package warns of inside, such as files left out, which also goes to the terminal."""
+    found: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.append(record.getMessage())
+    logger = logging.getLogger("sparring")
+    logger.addHandler(handler)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
+
+
 def _print_scores(
-    command: str, args: Args, rows: list[Any], skipped: list[tuple[str, str]], **inputs: Any
+    command: str,
+    args: Args,
+    rows: list[Any],
+    skipped: list[tuple[str, str]],
+    notes: list[str],
+    **inputs: Any,
 ) -> None:
     """The scores as a table with their protocol, or as JSON; DataError where there are none."""
+    together: dict[str, list[str]] = {}
+    for metric, reason in skipped:
+        together.setdefault(reason, []).append(metric)
+    reasons = [(", ".join(metrics), reason) for reason, metrics in together.items()]
     if not rows:
-        why = "; ".join(f"{m}: {reason}" for m, reason in skipped) or "no metric fits these data"
+        why = "; ".join(f"{m}: {reason}" for m, reason in reasons) or "no metric fits these data"
         where = inputs.get("run") or " and ".join(inputs.get("inputs", ()))
         raise DataError("no metric could be computed", where=where, why=why)
     if args.json:
-        scores = [{k: row[k] for k in ("metric", "value", "se", "protocol")} for row in rows]
+        names = ("metric", "value", "se", "better", "protocol", "detail")
+        scores = [{k: row[k] for k in names} for row in rows]
+        for score in scores:  # pictures are for the report
+            score["detail"] = {k: v for k, v in score["detail"].items() if k != "picture"}
         missed = [{"metric": m, "reason": reason} for m, reason in skipped]
-        _print_json(command, **inputs, scores=scores, skipped=missed)
+        _print_json(command, **inputs, scores=scores, skipped=missed, notes=notes)
         return
     from sparring.metrics import in_words
 
@@ -665,8 +691,8 @@ def _print_scores(
             f"{row['metric']:<24}{row['value']:.5g}{se}".ljust(46) + "; ".join(filter(None, notes))
         )
     print(textwrap.fill(f"protocol: {in_words(common)}", 100, subsequent_indent="  "))
-    for metric, reason in skipped:
-        print(f"{metric} skipped: {reason}")
+    for metrics, reason in reasons:
+        print(f"{metrics} skipped: {reason}")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from sparring.data.decode import UnreadableError
-from sparring.data.files import Files, Listing, is_image
+from sparring.data.files import Files, Listing, is_hidden, is_image
 from sparring.data.labels import NAMES
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError
@@ -37,6 +37,7 @@ class Zip(Files):
                 _refuse_outside(member, str(path))
             named = sorted(((_name(m), i) for i, m in enumerate(members)))
             images = [(name, members[i]) for name, i in named if is_image(name)]
+            hidden = sum(is_hidden(name) for name, _ in named)
             for _, member in images:
                 _refuse_harmful(member, str(path))
             prefix, found = _labels([(name, members[i]) for name, i in named])
@@ -47,7 +48,8 @@ class Zip(Files):
                 names=tuple(name for name, _ in images),
                 open=lambda i: _open(archive, images[i][1]),
                 stamp=lambda i: f"{images[i][1].CRC} {images[i][1].file_size}",
-                others=len(members) - len(images),
+                others=len(members) - len(images) - hidden,
+                hidden=hidden,
                 table=self.table(
                     lambda: _open(archive, found).read() if found else None,
                     f"{path}/{found.filename if found else ''}",

@@ -51,9 +51,10 @@ class Listing:
 
     where: the folder or archive; names: paths inside it, parts divided by "/"; open: the i-th file
     as a binary stream, raising UnreadableError or OSError; stamp: text that changes when the i-th
-    file does; others: how many files have no image's ending; table: the labels found beside the
-    images, to whose folder inside `prefix` its paths are relative; half: 0 or 1 where of each file
-    only the left or the right half is meant.
+    file does; others: how many files have no image's ending; hidden: how many files and folders are
+    passed over because they are hidden; table: the labels found beside the images, to whose folder
+    inside `prefix` its paths are relative; half: 0 or 1 where of each file only the left or the
+    right half is meant.
     """
 
     where: str
@@ -61,6 +62,7 @@ class Listing:
     open: Callable[[int], BinaryIO]
     stamp: Callable[[int], str]
     others: int = 0
+    hidden: int = 0
     table: Table | None = None
     prefix: str = ""
     half: int | None = None
@@ -133,10 +135,14 @@ def ending(name: str) -> str:
     return os.path.splitext(name)[1][1:].lower()
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a path inside a folder or archive is hidden, or what a Mac adds to an archive."""
+    return any(p.startswith(".") or p == "__MACOSX" for p in name.split("/"))
+
+
 def is_image(name: str) -> bool:
     """Whether a path inside a folder or archive is an image's: by its ending, and not hidden."""
-    hidden = any(p.startswith(".") or p == "__MACOSX" for p in name.split("/"))
-    return not hidden and ending(name) in ENDINGS
+    return not is_hidden(name) and ending(name) in ENDINGS
 
 
 # ------------------------------------------------------------------------------- files -> images

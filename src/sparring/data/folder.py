@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparring.data.files import Files, Listing, is_image
+from sparring.data.files import Files, Listing, is_hidden, is_image
 from sparring.data.labels import NAMES
 from sparring.data.paths import existing
 from sparring.errors import DataError
@@ -26,7 +26,8 @@ class Folder(Files):
         root = existing(self.path)
         if not root.is_dir():
             raise DataError("not a folder", where=root, fix="give a folder, a .zip or a .npz")
-        names = sorted(walk(root))
+        everything = sorted(walk(root))
+        names = [name for name in everything if not is_hidden(name)]
         images = tuple(name for name in names if is_image(name))
         found = next((root / name for name in NAMES if name in names), None)
         yield Listing(
@@ -35,6 +36,7 @@ class Folder(Files):
             open=lambda i: open(root / images[i], "rb", opener=_at_once),  # noqa: SIM115
             stamp=lambda i: _stamp(root / images[i]),
             others=len(names) - len(images),
+            hidden=len(everything) - len(names),
             table=self.table(lambda: found.read_bytes() if found else None, str(found)),
         )
 
@@ -53,7 +55,10 @@ def _stamp(file: Path) -> str:
 
 
 def walk(root: Path) -> Iterator[str]:
-    """The files below `root`, relative to it. Loops of links end where they close."""
+    """The files below `root`, relative to it, and hidden folders, into which it does not look.
+
+    Loops of links end where they close.
+    """
     seen = set[tuple[int, int]]()
 
     def refuse(error: OSError) -> None:
@@ -66,6 +71,7 @@ def walk(root: Path) -> Iterator[str]:
             below.clear()
             continue
         seen.add((stat.st_dev, stat.st_ino))
-        below[:] = sorted(name for name in below if not name.startswith("."))
         inside = Path(folder).relative_to(root)
-        yield from ((inside / name).as_posix() for name in files if not name.startswith("."))
+        hidden = [name for name in below if name.startswith(".")]
+        yield from ((inside / name).as_posix() for name in (*files, *hidden))
+        below[:] = sorted(set(below) - set(hidden))

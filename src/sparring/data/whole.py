@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparring.data.decode import Form, UnreadableError, decode
-from sparring.data.files import Files, Listing, ending, load
+from sparring.data.files import Files, Listing, Loaded, ending, load
 from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.errors import DataError
 
+_LISTED = 5  # files that are named one by one
+
 
 @dataclass(frozen=True)
 class Whole:
-    """The images; names: what each is called (empty: by number); conversions: how many files were
-    changed in reading, by what was done (`decode.py` lists it)."""
+    """The images; names: what each is called (empty: by number); remarks: what a user should know
+    of the files: which were left out, what was done to others (`decode.py` lists it)."""
 
     images: Images
     names: tuple[str, ...] = ()
-    conversions: tuple[tuple[str, int], ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def label(self, i: int) -> str:
         """What the i-th image is called."""
@@ -46,7 +48,29 @@ def whole(source: Source, size: tuple[int, int] | None = None) -> Whole | Points
                 fix="--size HEIGHTxWIDTH to crop and scale them all to one",
             )
         names = tuple(printable(listing.names[i]) for i in loaded.kept)
-    return Whole(loaded.images, names, tuple(sorted(loaded.tally.conversions.items())))
+    return Whole(loaded.images, names, tuple(_remarks(listing, loaded)))
+
+
+def _remarks(listing: Listing, loaded: Loaded) -> Iterator[str]:
+    left_out = loaded.images.left_out
+    for name, why in left_out[:_LISTED]:
+        yield f"left out {name}: {why}"
+    if len(left_out) > _LISTED:
+        yield f"left out {len(left_out) - _LISTED} more, listed by: sparring inspect"
+    if listing.hidden:
+        yield f"passed over {listing.hidden} hidden files or folders"
+    if listing.others:
+        yield f"passed over {listing.others} files that are no images"
+    names = [printable(listing.names[i]) for i in loaded.kept]
+    first = dict(zip(map(str.lower, reversed(names)), reversed(names)))
+    alike = [(first[name.lower()], name) for name in names if first[name.lower()] != name]
+    for pair in alike[:_LISTED]:
+        yield f"took both {' and '.join(pair)}, which differ in the case of letters alone"
+    if len(alike) > _LISTED:
+        yield f"took {len(alike) - _LISTED} more that differ from others in case alone"
+    if loaded.tally.conversions:
+        done = sorted(loaded.tally.conversions.items())
+        yield "converted: " + ", ".join(f"{count} {what}" for what, count in done)
 
 
 def _sizes(listing: Listing) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -52,8 +52,8 @@ class Real:
             raise DataError(
                 "the control does not compare", where=name, why=f"it is {given}, the data {wanted}"
             )
-        known = set(_contents(self.train))
-        fresh = [i for i, content in enumerate(_contents(images)) if content not in known]
+        known = set(contents(self.train))
+        fresh = [i for i, content in enumerate(contents(images)) if content not in known]
         if not fresh:
             raise DataError("nothing is left of the control", where=name, why="it was trained on")
         kept = take(images, torch.tensor(fresh))
@@ -74,7 +74,7 @@ class Real:
         return take(self.train, shuffled(len(self.train))[:n])
 
 
-def _contents(images: Images) -> Iterator[bytes]:
+def contents(images: Images) -> Iterator[bytes]:
     """The pixels of each image, as a fingerprint."""
     for index in torch.arange(len(images)).split(1024):
         for row in images.uint8(index).cpu().contiguous().numpy():
