@@ -146,6 +146,9 @@ def evaluate(
     model = load(found, best=best)
     _offer(weights)
     recipe, material = open_data(found.recipe)
+    if found.trained_on not in (None, material.digest):
+        said = "the data have changed since %s was trained, and it is scored on the new ones"
+        _log.warning(said, found.path)
     start = time.perf_counter()
     model.examples = examples(recipe.game, material.real)
     real = _controlled(material.real, control)

@@ -114,7 +114,7 @@ def train_command(words: Sequence[str]) -> None:
         raise RecipeError("--to says what DATA become, and no DATA are given")
     data = source(args.data) if args.data else None
     if args.init_from is not None and args.preset is None:
-        name, recipe = "finetuned", afresh(open_run(args.init_from).recipe)
+        name, recipe = "finetuned", afresh(open_run(args.init_from))
     else:
         name, recipe = preset(args.preset or "auto", data, Device(args.device).kind)
         if args.preset in (None, "auto") and not args.quiet and _speaks():
@@ -903,7 +903,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"{prefix}{e}", file=sys.stderr)
         return e.exit_code
     except KeyboardInterrupt:
-        print("stopped at once; the last checkpoint is intact", file=sys.stderr)
+        print("stopped at once; what was saved before is intact", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

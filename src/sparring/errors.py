@@ -19,7 +19,7 @@ class SparringError(Exception):
             line += f": {why}"
         line = line.rstrip(".")
         if fix:
-            line += f". Fix: {fix}"
+            line += f"{'' if line.endswith('?') else '.'} Fix: {fix}"
         super().__init__(" ".join(line.split()))
 
 

@@ -95,6 +95,40 @@ class Run:
         replace_file(self.path / "recipe.py", f"# sparring {__version__}\n{recipe}")
         self.__dict__.pop("recipe", None)
 
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """The run whose weights this one started from: run (its path), images, weights (16 digits
+        of their SHA-256), taken ({network: [tensors taken, of]}); None where it began anew."""
+        try:
+            return json.loads((self.path / "origin.json").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def write_origin(self, origin: dict[str, Any]) -> None:
+        replace_file(self.path / "origin.json", to_json(origin) + "\n")
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of the generator that samples are drawn from."""
+        return hashlib.sha256(self.weights.read_bytes()).hexdigest()[:16]
+
+    def about(self) -> dict[str, Any]:
+        """What is written beside the weights of the generator: shape, classes, images, ..."""
+        try:
+            with safe_open(self.weights, "pt") as f:
+                return json.loads((f.metadata() or {})["sparring"])
+        except (SafetensorError, KeyError, ValueError, OSError) as e:
+            why = str(e).splitlines()[0] if str(e) else type(e).__name__
+            fix = f"sparring resume {self.path} writes it anew from a checkpoint"
+            raise RunError("cannot load the generator", where=self.weights, why=why, fix=fix) from e
+
+    @property
+    def trained_on(self) -> str | None:
+        """The digest of the data of the newest checkpoint; None where none can be read."""
+        for folder in self.saved():
+            with suppress(OSError, ValueError):
+                return str(json.loads((folder / "state.json").read_text())["data"])
+        return None
+
     def keep_parts(self, files: Sequence[Path]) -> None:
         """Copies the user's own part files into parts/, with their SHA-256; they are never run."""
         if not files:

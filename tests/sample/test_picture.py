@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from PIL import Image
 
 from sparring.errors import RecipeError
 from sparring.sample import save_samples

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from sparring.data import Grid, Ring
+import sparring.training.inherit as inherit_module
+from sparring.data import Folder, Grid, Ring
 from sparring.errors import RecipeError, RunError
-from sparring.nets import MLP
+from sparring.nets import MLP, Auxiliary, Concat, Fast, Projection
 from sparring.optim import Adam
 from sparring.recipe import Recipe
+from sparring.report import write_report
+from sparring.report.material import Material
+from sparring.report.overview import recipe as recipe_section
+from sparring.report.ranking import differences, groups
+from sparring.runs import Run
 from sparring.schedules import Cosine
 from sparring.training import resume, train
 from sparring.training.checkpoint import newest_checkpoint
 from sparring.training.device import Device
 from sparring.training.inherit import afresh, inherit
 from sparring.training.setup import Setup, open_data
+from sparring.tricks import AuxiliaryClassifier
 
 RECIPE = Recipe(data=Ring(), nets=MLP(), batch=16, images=320, precision="fp32", metrics=())
 
@@ -33,7 +42,7 @@ def setup(recipe: Recipe) -> Setup:
 
 def test_equal_networks_are_taken_whole(parent):
     child = setup(replace(RECIPE, data=Grid(), seed=5))
-    lines = inherit(child.everything, parent.path)
+    lines = inherit(child.everything, parent.path).lines
     saved, mine = newest_checkpoint(parent).files, child.everything.tensors()
     for name in ("G", "D", "ema_G"):
         assert mine[name].keys() == saved[name].keys()
@@ -46,7 +55,7 @@ def test_equal_networks_are_taken_whole(parent):
 def test_what_does_not_fit_keeps_its_own_weights_and_is_named(parent):
     recipe = replace(RECIPE, nets=MLP(g_widths=(64, 32)))
     child, same = setup(recipe), setup(recipe)
-    lines = inherit(child.everything, parent.path)
+    lines = inherit(child.everything, parent.path).lines
     assert "layers.2.weight (64x64 there, 32x64 here)" in lines[0]
     saved = newest_checkpoint(parent).files
     mine, fresh = child.everything.tensors(), same.everything.tensors()
@@ -59,8 +68,7 @@ def test_nothing_that_fits_is_an_error(parent):
     strange = replace(RECIPE, nets=MLP(g_widths=(8,), d_widths=(8,), latent=3), data=Ring())
     child = setup(strange)
     everything = child.everything
-    everything.players = {"other": torch.nn.Linear(9, 9)}
-    everything.averages = {}
+    everything.averages = {"G": torch.nn.Linear(9, 9)}
     with pytest.raises(RecipeError, match="fits these networks"):
         inherit(everything, parent.path)
 
@@ -70,10 +78,15 @@ def test_no_run_is_an_error(tmp_path):
         inherit(setup(RECIPE).everything, tmp_path / "none")
 
 
-def test_a_recipe_taken_afresh_forgets_what_its_data_and_budget_decided(parent):
+def test_a_recipe_taken_afresh_forgets_what_its_data_and_budget_decided(
+    parent, tmp_path, monkeypatch
+):
     curve = Cosine(start=1.0, end=0.1)
     opened, _ = open_data(replace(RECIPE, g_optim=Adam(schedule=curve), held_out=None))
-    again = afresh(opened)
+    run = Run(tmp_path)
+    monkeypatch.setattr(inherit_module, "newest_checkpoint", lambda run: newest_checkpoint(parent))
+    run.write_recipe(opened)
+    again = afresh(run)
     assert again.g_optim == Adam(schedule=curve)
     assert again.metrics is None
     assert again.held_out is None
@@ -92,3 +105,85 @@ def test_beyond_the_first_budget_a_schedule_holds_its_last_value(tmp_path):
     rates = [longer.recipe.g_optim.rate(images) for images in (0, 160, 176, 320)]
     assert rates == pytest.approx([1e-3, 1e-4, 1e-4, 1e-4])
     assert longer.stats()[-1]["images"] == 320
+    # What starts from it spans its own budget again, and not half of it.
+    assert afresh(longer).g_optim == adam
+
+
+def test_a_run_says_what_it_started_from_wherever_it_is_read(parent, tmp_path):
+    alone = train(RECIPE, tmp_path / "alone", quiet=True)
+    begun = train(RECIPE, tmp_path / "begun", init_from=parent.path, quiet=True)
+    told = begun.origin
+    assert told is not None
+    assert (told["run"], told["images"]) == (str(parent.path.resolve()), 320)
+    assert told["weights"] == parent.fingerprint()
+    assert told["taken"]["G"] == [6, 6]
+    assert alone.origin is None
+    members = [Material(run) for run in (alone, begun)]
+    assert len(groups(members)) == 2  # not two seeds of one recipe
+    ((field, (first, second)),) = differences(members)
+    assert (field, first) == ("started from", "nothing")
+    assert second.startswith(f"the weights {told['weights']} of parent at 320 images")
+    assert f"--init-from {parent.path.resolve()}" in recipe_section(members[1])
+    assert "--init-from" not in recipe_section(members[0])
+    assert "Started from the weights" in write_report(begun).read_text()
+
+
+# ---------------------------------------------------------------------------------------- classes
+
+
+def coloured(folder: Path, *names: str) -> Folder:
+    for i, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for k in range(4):
+            Image.new("RGB", (16, 16), (40 * i, 9 * k, 0)).save(folder / f"{name}/{k}.png")
+    return Folder(path=str(folder))
+
+
+@pytest.mark.parametrize("condition", [Projection(), Concat(), Auxiliary()])
+def test_what_was_learnt_of_a_class_goes_to_the_class_of_its_name(tmp_path, condition):
+    tricks = (AuxiliaryClassifier(),) if condition.guesses else ()
+    recipe = replace(RECIPE, nets=Fast(condition=condition), images=16, tricks=tricks)
+    data = coloured(tmp_path / "old", "blue", "green", "red")
+    old = train(replace(recipe, data=data), tmp_path / "run", quiet=True)
+    data = coloured(tmp_path / "new", "apple", "blue", "red")
+    child, same = (setup(replace(recipe, data=data)) for _ in range(2))
+    found = inherit(child.everything, old.path, child.spec.classes)
+    assert f"classes: known from {old.path}: blue, red; new: apple" in found.lines
+    saved, mine = newest_checkpoint(old).files, child.everything.tensors()
+    fresh = same.everything.tensors()
+    changed = 0
+    for net in ("G", "D"):
+        for key, tensor in mine[net].items():
+            if any(part in key for part in ("embedding", ".gain.", ".shift.", "verdict.head.")):
+                changed += 1
+                assert torch.equal(tensor[0], fresh[net][key][0])
+                assert torch.equal(tensor[1:], saved[net][key][[0, 2]])
+    assert changed
+
+
+def test_classes_without_a_common_name_start_anew(tmp_path):
+    recipe = replace(RECIPE, nets=Fast(condition=Projection()), images=16)
+    data = coloured(tmp_path / "old", "a", "b")
+    old = train(replace(recipe, data=data), tmp_path / "run", quiet=True)
+    child = setup(replace(recipe, data=coloured(tmp_path / "new", "c", "d")))
+    lines = inherit(child.everything, old.path, child.spec.classes).lines
+    assert "verdict.embedding.weight (of other classes)" in lines[1]
+    assert lines[-1] == f"classes: known from {old.path}: none; new: c, d"
+
+
+def test_a_resume_on_other_classes_says_what_differs(tmp_path):
+    recipe = replace(RECIPE, nets=Fast(condition=Projection()), images=16)
+    data = coloured(tmp_path / "in", "a", "b")
+    run = train(replace(recipe, data=data), tmp_path / "run", quiet=True)
+    coloured(tmp_path / "in", "c")
+    with pytest.raises(RecipeError, match=r"does not fit.*size mismatch.*--init-from"):
+        resume(run.path, images=32, quiet=True)
+
+
+def test_a_report_on_data_that_have_changed_says_so(tmp_path):
+    recipe = replace(RECIPE, nets=Fast(), images=16, held_out=0)
+    run = train(replace(recipe, data=coloured(tmp_path / "in", "a")), tmp_path / "run", quiet=True)
+    said = "Not the data it was trained on"
+    assert said not in write_report(run).read_text()
+    Image.new("RGB", (16, 16), "white").save(tmp_path / "in/a/0.png")
+    assert said in write_report(run).read_text()

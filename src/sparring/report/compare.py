@@ -66,7 +66,7 @@ def _runs(members: Members, called: list[str]) -> str:
 def _differences(members: Members, called: list[str]) -> str:
     found = differences(members)
     if not found:
-        return paragraph("Nothing: these runs have one recipe and one seed.")
+        return paragraph("Nothing: these runs have one recipe, one seed and one start.")
     rows = [(name, *values) for name, values in found]
     same = "All other fields that decide what is trained are the same in all runs."
     return table(("field", *called), rows, "plain wide") + paragraph(same, "note")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparring.data import Images, Points, Unpaired, divide
-from sparring.errors import RunError
+from sparring.errors import DataError, RunError
 from sparring.metrics import Real
 from sparring.nets import Discriminator
 from sparring.parts import Part, show
@@ -177,6 +177,33 @@ class Material:
         if device:
             told["device"] = device[1]
         return told
+
+    @property
+    def origin(self) -> str:
+        """What it started from, in words."""
+        told = self.run.origin
+        if told is None:
+            return "nothing"
+        counts = ", ".join(f"{net} {n} of {of}" for net, (n, of) in told["taken"].items())
+        return (
+            f"the weights {told['weights']} of {Path(told['run']).name} at {told['images']:,} "
+            f"images (tensors taken: {counts})"
+        )
+
+    @cached_property
+    def changed(self) -> str:
+        """In what way the data are no longer those that were trained on; "" where they are, or
+        where they or their digest are missing."""
+        before = self.run.trained_on
+        try:
+            now = self.train.digest
+        except (RunError, DataError, OSError):
+            return ""
+        if before in (None, now):
+            return ""
+        return (
+            f"their digest was {before}, is {now}, and what is real on this page is of the new ones"
+        )
 
     def subject(self) -> str:
         """What trained on what, in words."""

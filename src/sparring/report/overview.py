@@ -44,10 +44,13 @@ def head(m: Material) -> str:
     words = [f"on {told.pop('device')}"] if "device" in told else []
     words += ["with " + ", ".join(f"{k} {v}" for k, v in told.items())] if told else []
     trained = paragraph(f"Trained {' '.join(words)}.", "note") if words else ""
+    begun = paragraph(f"Started from {m.origin}.", "note") if m.run.origin else ""
+    changed = paragraph(f"Not the data it was trained on: {m.changed}.", "missing")
     kind = re.split(r"\W", state)[0]
     return (
         f'<p class="state {text(kind)}">{text(state)}</p><h1>{text(m.run.name)}</h1>'
         f'<p class="subject">{text(subject)}</p><dl class="tiles">{shown}</dl>{trained}'
+        f"{begun}{changed if m.changed else ''}"
     )
 
 
@@ -84,6 +87,9 @@ def findings(m: Material) -> str:
 def recipe(m: Material) -> str:
     """The full recipe and the command that trains it again."""
     line = command(m.recipe)
+    origin = m.run.origin
+    if origin:
+        line += f" --init-from {shlex.quote(origin['run'])}"
     own = sorted((m.run.path / "parts").glob("*.py"))
     if own:
         line += " --parts " + " ".join(shlex.quote(str(p)) for p in own)

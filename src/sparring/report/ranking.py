@@ -89,8 +89,8 @@ def groups(members: Sequence[Material]) -> list[Group]:
     """The runs by recipe, in the order given."""
     found: dict[str, list[tuple[str, Material]]] = {}
     for name, m in zip(names(members), members, strict=True):
-        same = replace(_trained(m), seed=0)
-        found.setdefault(str(same), []).append((name, m))
+        same = str(replace(_trained(m), seed=0)) + m.origin
+        found.setdefault(same, []).append((name, m))
     made = []
     for own in found.values():
         runs = tuple(name for name, _ in own)
@@ -228,7 +228,8 @@ def overlap(a: Result, b: Result) -> bool:
 
 
 def differences(members: Sequence[Material]) -> list[tuple[str, list[str]]]:
-    """(field, its value in each run) for each field of the recipe that is not the same in all.
+    """(field, its value in each run) for each field of the recipe that is not the same in all; and
+    what they started from, where that differs.
 
     Fields that only say how a run is watched and kept are left out.
     """
@@ -237,7 +238,8 @@ def differences(members: Sequence[Material]) -> list[tuple[str, list[str]]]:
         values = [show(getattr(recipe, field.name)) for recipe in trained]
         if len(set(values)) > 1:
             rows.append((field.name, values))
-    return rows
+    origins = [m.origin for m in members]
+    return rows + ([("started from", origins)] if len(set(origins)) > 1 else [])
 
 
 def as_json(members: Sequence[Material]) -> Row:

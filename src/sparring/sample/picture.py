@@ -103,9 +103,10 @@ def save_samples(
     """Writes samples as `out` asks: .png a grid, .npz arrays, anything else a folder of PNGs.
 
     labels: int64 (n,) or float32 (n, K); names: of the classes. With `by_class` a grid has a row
-    for each class, and a folder a folder; one that holds anything is refused. npz: `arr_0` uint8 (n, H, W, C), or float32 (n, d) for
-    points; `arr_1` the labels and `classes` the names, if any. With range = (low, high), as data
-    that are not of 8 bits have it, `arr_0` is float32 with -1 at low and 1 at high.
+    for each class, and a folder a folder; one that holds anything is refused. npz: `arr_0` uint8
+    (n, H, W, C), or float32 (n, d) for points; `arr_1` the labels and `classes` the names, if any.
+    With range = (low, high), as data that are not of 8 bits have it, `arr_0` is float32 with -1 at
+    low and 1 at high.
     """
     points = samples.dim() == 2
     kind = out.suffix.lower()

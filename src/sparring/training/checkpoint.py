@@ -51,8 +51,11 @@ class Everything:
         try:
             self._restore(files)
         except (KeyError, ValueError, RuntimeError) as e:
+            first, *more = str(e).splitlines()  # torch says in the second line what differs
             raise RecipeError(
-                "the checkpoint does not fit the recipe", why=str(e).splitlines()[0]
+                "the checkpoint does not fit the recipe and its data",
+                why=(more or [first])[0].strip(" \t."),
+                fix="train anew from its weights: sparring train --init-from RUN",
             ) from e
 
     def _restore(self, files: dict[str, dict[str, Tensor]]) -> None:

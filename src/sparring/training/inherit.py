@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from sparring.errors import RecipeError
+from sparring.nets.condition import Classify, Embedding
 from sparring.parts import Part, map_parts
 from sparring.recipe import Recipe
-from sparring.runs import open_run
+from sparring.runs import Run, open_run
 from sparring.schedules import Schedule
 from sparring.training.checkpoint import Everything, newest_checkpoint
 
 _NAMED = 5  # tensors that are named one by one
 
 
-def afresh(recipe: Recipe) -> Recipe:
+@dataclass(frozen=True)
+class Inheritance:
+    """What a run took from another one.
+
+    lines: what was taken and what was not, in words; origin: which run it was, as the new one's
+    folder keeps it.
+    """
+
+    lines: tuple[str, ...]
+    origin: dict[str, Any]
+
+
+def afresh(run: Run) -> Recipe:
     """A run's recipe for other data: what its data, machine and budget decided is open again."""
+    recipe = run.recipe
+    # A run that was extended keeps the schedules of its first budget.
+    budgets = (recipe.images, newest_checkpoint(run).state.get("budget"))
 
     def reopen(part: Part) -> Part:
-        if isinstance(part, Schedule) and part.images == recipe.images:
+        if isinstance(part, Schedule) and part.images in budgets:
             return replace(part, images=None)
         return part
 
@@ -39,41 +55,77 @@ def afresh(recipe: Recipe) -> Recipe:
     )
 
 
-def inherit(everything: Everything, path: str | Path) -> list[str]:
+def inherit(everything: Everything, path: str | Path, classes: tuple[str, ...] = ()) -> Inheritance:
     """Takes over every weight of the run at `path` that has the same name and shape here.
 
-    G, D and the average each from its own; optimisers and tricks start anew. Returns the lines that
-    say what was taken and what was not. RunError where there is no run, RecipeError where no weight
-    of it fits.
+    G, D and the average each from its own; optimisers and tricks start anew. What was learnt of a
+    class goes to the class of that name among `classes`, and others start anew. RunError where
+    there is no run, RecipeError where no weight of a generator fits.
     """
     run = open_run(path)
-    saved, lines, taken = newest_checkpoint(run), [], 0
+    saved, about, lines, taken = newest_checkpoint(run), run.about(), [], {}
+    known = about["classes"]
+    places = {new: known.index(c) for new, c in enumerate(classes) if c in known}
+    told = set[str]()
     nets = everything.players | {f"ema_{name}": net for name, net in everything.averages.items()}
     for name, net in nets.items():
-        count, total, missed = _take(net, saved.files.get(name, {}))
-        taken += count
+        per_class = _per_class(net)
+        told |= per_class
+        count, total, missed = _take(net, saved.files.get(name, {}), per_class, places)
+        taken[name] = [count, total]
         line = f"{name}: {count} of {total} tensors taken from {run.path}"
         if missed:
             more = f" and {len(missed) - _NAMED} more" if missed[_NAMED:] else ""
             line += f"; not {', '.join(missed[:_NAMED])}{more}"
         lines.append(line)
-    if not taken:
+    if not any(taken[f"ema_{name}"][0] for name in everything.averages):
         raise RecipeError(
             f"nothing in {run.path} fits these networks",
             why="; ".join(lines),
             fix=f"leave --nets and --preset out: the recipe of {run.path} is taken then",
         )
-    return lines
+    if told and tuple(known) != classes:
+        same = ", ".join(classes[new] for new in places) or "none"
+        new = ", ".join(c for c in classes if c not in known) or "none"
+        lines.append(f"classes: known from {run.path}: {same}; new: {new}")
+    origin = {
+        "run": str(run.path.resolve()),
+        "images": saved.state["images"],
+        "weights": run.fingerprint(),
+        "taken": taken,
+    }
+    return Inheritance(tuple(lines), origin)
+
+
+def _per_class(net: nn.Module) -> set[str]:
+    """The names of the tensors that have a row for each class."""
+    found = set[str]()
+    for name, m in net.named_modules():
+        if isinstance(m, Embedding) and not m.vectors:
+            found |= {f"{name}.weight", f"{name}.parametrizations.weight.original"}
+        if isinstance(m, Classify):
+            found |= {f"{name}.head.weight", f"{name}.head.bias"}
+    return found & net.state_dict().keys()
 
 
 @torch.no_grad()
-def _take(net: nn.Module, given: dict[str, Tensor]) -> tuple[int, int, list[str]]:
-    """How many tensors were taken, of how many, and why each other one was not."""
+def _take(
+    net: nn.Module, given: dict[str, Tensor], per_class: set[str], places: dict[int, int]
+) -> tuple[int, int, list[str]]:
+    """How many tensors were taken, of how many, and why each other one was not.
+
+    places: which row here is which row there, for those `per_class`.
+    """
     own, missed = net.state_dict(), []
     for key, mine in own.items():
         theirs = given.get(key)
         if theirs is None:
             missed.append(f"{key} (is not there)")
+        elif key in per_class and theirs.shape[1:] == mine.shape[1:]:
+            if not places:
+                missed.append(f"{key} (of other classes)")
+                continue
+            mine[list(places)] = theirs[list(places.values())].to(mine)
         elif theirs.shape != mine.shape:
             missed.append(f"{key} ({_shape(theirs)} there, {_shape(mine)} here)")
         else:

@@ -28,7 +28,7 @@ from sparring.storage import replace_file
 from sparring.training.checkpoint import newest_checkpoint, save_checkpoint
 from sparring.training.device import Device
 from sparring.training.forecast import plan
-from sparring.training.inherit import inherit
+from sparring.training.inherit import Inheritance, inherit
 from sparring.training.setup import Material, Setup, open_data
 from sparring.training.signals import Interrupts
 from sparring.training.stats import Stats
@@ -87,11 +87,13 @@ def train(
     run = create_run(out, f"{type(recipe.data).__name__.lower()}-{name}")
     run.write_recipe(recipe)
     run.keep_parts(parts)
+    if taken:
+        run.write_origin(taken.origin)
     machine.launch()
     machine.agree((str(run.path), str(recipe)))
     with locked(run), Terminal(run.log, recipe.images, quiet) as terminal:
         terminal.say(_opening(run, setup, material))
-        for line in (*taken, *said, *setup.warnings, *_left_out(material)):
+        for line in (*(taken.lines if taken else ()), *said, *setup.warnings, *_left_out(material)):
             terminal.say(line)
         watchers = _watchers(on_tick, watch, found, terminal)
         Loop(run, setup, material, terminal, watchers, on_end).go(0)
@@ -111,12 +113,14 @@ def _join(machine: Device, init_from: str | Path | None) -> Run:
 
 def _begin(
     recipe: Recipe, material: Material, machine: Device, init_from: str | Path | None
-) -> tuple[Setup, list[str]]:
-    """Everything at image 0, and the lines that say what was taken from another run."""
+) -> tuple[Setup, Inheritance | None]:
+    """Everything at image 0, and what was taken from another run."""
     machine.precision = cast(Any, recipe.precision)
     setup = Setup(recipe, material, machine)
-    setup.everything.state = {"seconds": 0.0}
-    return setup, inherit(setup.everything, init_from) if init_from else []
+    setup.everything.state = {"seconds": 0.0, "budget": recipe.images}
+    if not init_from:
+        return setup, None
+    return setup, inherit(setup.everything, init_from, material.spec.classes)
 
 
 def resume(
@@ -386,6 +390,7 @@ class Loop:
             "step": steps,
             "images": images,
             "seconds": round(self.seconds, 3),
+            "budget": everything.state.get("budget"),
             "data": self.material.digest,
             "recipe": str(self.setup.recipe),
         }

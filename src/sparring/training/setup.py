@@ -95,7 +95,12 @@ class Setup:
         if recipe.deterministic:
             torch.use_deterministic_algorithms(True)
         if recipe.batch % device.world:
-            raise RecipeError(f"{device.world} processes cannot share a batch of {recipe.batch}")
+            near = max(1, round(recipe.batch / device.world)) * device.world
+            raise RecipeError(
+                f"{device.world} processes cannot share a batch of {recipe.batch}",
+                why="each takes as many images",
+                fix=f"--batch {near}",
+            )
         with seeded(recipe.seed, "weights"):
             players = recipe.game.build(recipe.nets, material.spec)
         compatibility.check(recipe, players, recipe.batch // device.world)
