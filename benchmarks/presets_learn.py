@@ -1,7 +1,7 @@
 """Every preset learns: scaled down to minutes of a CPU, against an untrained G and two baselines.
 
     SPARRING_TEST_DATA=... python benchmarks/presets_learn.py [--cpu 180] [--presets ...]
-                                                              [--pictures FOLDER]
+                                                              [--pictures FOLDER] [--table]
 
 Data: the 60,000 training images of Fashion-MNIST (fashion_mnist.npz in the folder that
 SPARRING_TEST_DATA names) less the held-out split; `fewshot` gets the first 500 of them. One thread,
@@ -34,6 +34,7 @@ from torch.nn.functional import conv2d, pad
 
 import sparring
 from sparring.data import Images, take
+from sparring.games import Noise
 from sparring.metrics import DomainFid, Fake
 from sparring.metrics import evaluate as evaluate_samples
 from sparring.recipe import Recipe, fill_schedules
@@ -61,7 +62,6 @@ REDUCED: dict[str, dict[str, Any]] = {
     "stylegan2-ada": SMALL_STYLE,
 }
 EQUALISED = ("progan", "stylegan", "stylegan2", "stylegan2-ada")
-POINTS = ("mixture1d",)
 
 
 def recipe_of(name: str, source: sparring.Source) -> Recipe:
@@ -75,6 +75,12 @@ def recipe_of(name: str, source: sparring.Source) -> Recipe:
     g, d = (replace(o, lr=o.lr * times) for o in (recipe.g_optim, recipe.d_optim))
     recipe = replace(recipe, nets=nets, g_optim=g, d_optim=d, batch=min(recipe.batch, BATCH))
     return replace(recipe, data=source, precision="bf16", metrics=(), held_out=None)
+
+
+def from_noise() -> list[str]:
+    """The presets that make images out of nothing else."""
+    made = {name: make() for name, make in sparring.PRESETS.items()}
+    return [n for n, r in made.items() if isinstance(r.game, Noise) and not type(r.data).points]
 
 
 def few(material: Material, name: str) -> Material:
@@ -175,16 +181,45 @@ def measure(results: Results, key: dict[str, Any], folder: Path, pictures: Path 
     print(key, images, value, before, flush=True)
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown, in the order of the catalogue."""
+    marks = {r["baseline"]: r["domain_fid"] for r in rows if "baseline" in r}
+    head = (
+        "| preset | networks | batch, rates of G and D | images | time | domain-fid | untrained |"
+    )
+    lines = [head, "| --- " * 7 + "|"]
+    for name in sparring.PRESETS:
+        for r in (r for r in rows if r.get("preset") == name):
+            rates = f"{r['batch']}, {r['g_lr']:g}, {r['d_lr']:g}"
+            learned = r["domain_fid"] <= min(r["untrained"] / 2, *_coarse(marks))
+            lines.append(
+                f"| `{name}` | `{r['nets']}` | {rates} | {r['images']:,} | {r['cpu_seconds']} s "
+                f"| {r['domain_fid']:.0f}{'' if learned else ' (not enough)'} "
+                f"| {r['untrained']:.0f} |"
+            )
+    found = ", ".join(f"{name}: {value:.0f}" for name, value in marks.items())
+    return "\n".join([*lines, "", found])
+
+
+def _coarse(marks: dict[str, float]) -> list[float]:
+    """The two baselines that count."""
+    return [marks["mean plus noise"], marks["blur 5"]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cpu", type=float, default=180)
     parser.add_argument("--seed", type=int, default=0)
-    images = [name for name in sparring.PRESETS if name not in POINTS]
-    parser.add_argument("--presets", nargs="+", default=images)
+    parser.add_argument("--presets", nargs="+", default=from_noise())
     parser.add_argument("--pictures", type=Path, help="a folder for a grid of each run")
+    parser.add_argument("--table", action="store_true", help="print what is there")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    results, folder = Results("presets_learn"), Path(os.environ["SPARRING_TEST_DATA"])
+    results = Results("presets_learn")
+    if args.table:
+        print(table(results.rows()))
+        return
+    folder = Path(os.environ["SPARRING_TEST_DATA"])
     source = sparring.Npz(path=str(folder / "fashion_mnist.npz"))
     if not all(results.done(baseline=n) for n in ("mean plus noise", "blur 5", "blur 5x5")):
         _, material = open_data(recipe_of("gan", source))

@@ -58,6 +58,7 @@ def mixture1d() -> Recipe:
     """A one-dimensional mixture of Gaussians, where the optimal D is known exactly.
 
     Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset mixture1d`.
+    Score: two cores, 9 s, five seeds: both modes; Wasserstein distance 0.21 (0.13 to 0.36).
     """
     return Recipe(
         data=Mixture1D(),
@@ -76,6 +77,7 @@ def gan() -> Recipe:
     """The textbook GAN: fully connected networks, non-saturating loss.
 
     Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset gan`.
+    Score: not yet measured.
     """
     return Recipe(nets=MLP(), loss=NonSaturating(), batch=128, images=1_000_000)
 
@@ -84,6 +86,7 @@ def dcgan() -> Recipe:
     """DCGAN as published: strided convolutions, BatchNorm, Adam 2e-4 with beta1 0.5.
 
     Paper: Radford et al. 2016, arXiv:1511.06434. Command: `sparring train --preset dcgan`.
+    Score: scaled down, 65 s of one core, domain-fid 217, one seed; in full not yet measured.
     """
     return Recipe(nets=DCGAN(), loss=NonSaturating(), batch=128, images=200_000)
 
@@ -92,6 +95,7 @@ def fast() -> Recipe:
     """The small pair for CPUs: paired relativistic loss, R1 and R2 on a quarter of the batch.
 
     Paper: Huang et al. 2024, R3GAN, arXiv:2501.05441. Command: `sparring train --preset fast`.
+    Score: two cores, 150 s, two seeds: domain-fid 54.9 and 55.0.
     """
     gamma = Cosine(start=0.5, end=0.05)
     optim = Adam(lr=3e-3, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.1))
@@ -130,6 +134,7 @@ def acgan() -> Recipe:
     """AC-GAN: `dcgan` whose D guesses the class, which both networks answer for.
 
     Paper: Odena et al. 2017, arXiv:1610.09585. Command: `sparring train --preset acgan`.
+    Score: not yet measured.
     """
     nets = DCGAN(condition=Auxiliary())
     return replace(dcgan(), nets=nets, tricks=(AuxiliaryClassifier(),))
@@ -139,6 +144,7 @@ def nsgan() -> Recipe:
     """The lesson's pair, non-saturating: fully connected with BatchNorm in G, batches of 64.
 
     Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset nsgan`.
+    Score: scaled down, 60 s of one core, domain-fid 347, one seed; in full not yet measured.
     """
     return Recipe(nets=MLP(batchnorm=True), loss=NonSaturating(), batch=64, images=1_000_000)
 
@@ -147,6 +153,7 @@ def minimax() -> Recipe:
     """The lesson's pair, minimax: `nsgan` with the loss that saturates.
 
     Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset minimax`.
+    Score: not yet measured.
     """
     return replace(nsgan(), loss=Minimax())
 
@@ -155,6 +162,7 @@ def lsgan() -> Recipe:
     """Least squares GAN on the networks of `dcgan`.
 
     Paper: Mao et al. 2017, arXiv:1611.04076. Command: `sparring train --preset lsgan`.
+    Score: not yet measured.
     """
     return replace(dcgan(), loss=LeastSquares(), batch=64)
 
@@ -163,6 +171,7 @@ def wgan() -> Recipe:
     """Wasserstein GAN: weights of the critic clipped, five critic steps, RMSprop.
 
     Paper: Arjovsky et al. 2017, arXiv:1701.07875. Command: `sparring train --preset wgan`.
+    Score: scaled down, 62 s of one core, domain-fid 488, one seed; in full not yet measured.
     """
     return Recipe(
         nets=DCGAN(),
@@ -180,6 +189,7 @@ def wgan_gp() -> Recipe:
     """WGAN with a gradient penalty in place of clipping; layer norm in the critic.
 
     Paper: Gulrajani et al. 2017, arXiv:1704.00028. Command: `sparring train --preset wgan-gp`.
+    Score: scaled down, 59 s of one core, domain-fid 379, one seed; in full not yet measured.
     """
     optim = Adam(lr=1e-4, betas=(0.0, 0.9))
     return Recipe(
@@ -198,6 +208,7 @@ def sngan() -> Recipe:
     """SNGAN: residual networks, spectral norm in D, hinge loss, five steps of D.
 
     Paper: Miyato et al. 2018, arXiv:1802.05957. Command: `sparring train cifar10 --preset sngan`.
+    Score: scaled down, 122 s of one core, domain-fid 333, one seed; in full not yet measured.
     """
     optim = Adam(lr=2e-4, betas=(0.0, 0.9))
     return Recipe(
@@ -216,6 +227,7 @@ def projection() -> Recipe:
 
     Paper: Miyato & Koyama 2018, arXiv:1802.05637. Command:
     `sparring train cifar10 --preset projection`.
+    Score: not yet measured.
     """
     return replace(sngan(), nets=ResNet(condition=Projection()))
 
@@ -224,6 +236,7 @@ def sagan() -> Recipe:
     """SAGAN: `sngan` with spectral norm and self-attention in both, and D faster than G.
 
     Paper: Zhang et al. 2019, arXiv:1805.08318. Command: `sparring train cifar10 --preset sagan`.
+    Score: not yet measured.
     """
     return replace(
         sngan(),
@@ -239,6 +252,7 @@ def r3() -> Recipe:
 
     gamma is for 28 to 32 pixels; about 2 at 64, 16 at 128 and 150 at 256.
     Paper: Huang et al. 2024, arXiv:2501.05441. Command: `sparring train cifar10 --preset r3`.
+    Score: not yet measured.
     """
     gamma = Cosine(start=0.5, end=0.05)
     optim = Adam(lr=4e-4, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.125))
@@ -261,6 +275,7 @@ def stylegan2() -> Recipe:
     gamma of R1 is for 64 pixels; it goes as the number of pixels: 1 at 256, 10 at 1024.
     Paper: Karras et al. 2020, arXiv:1912.04958.
     Command: `sparring train cifar10 --preset stylegan2`.
+    Score: not yet measured.
     """
     optim = Adam(lr=2e-3, betas=(0.0, 0.99))
     return Recipe(
@@ -278,6 +293,7 @@ def stylegan2_ada() -> Recipe:
     """StyleGAN2 for small sets: what D sees is augmented as much as it overfits.
 
     Paper: Karras et al. 2020, arXiv:2006.06676. Command: `sparring train --preset stylegan2-ada`.
+    Score: not yet measured.
     """
     nets = StyleGAN2(mapping=2, mixing=0.0)  # the paper's settings for small images
     return replace(stylegan2(), nets=nets, tricks=(R1(gamma=0.1, every=16), ADA()))
@@ -287,6 +303,7 @@ def fewshot() -> Recipe:
     """For 100 to 1000 images, in the spirit of FastGAN: D also decodes its layers, DiffAugment.
 
     Paper: Liu et al. 2021, arXiv:2101.04775. Command: `sparring train photos/ --preset fewshot`.
+    Score: not yet measured.
     """
     optim = Adam(lr=2e-4, betas=(0.5, 0.999))
     return Recipe(
@@ -306,6 +323,7 @@ def progan() -> Recipe:
     """Progressive growing: sizes faded in one by one, WGAN-GP, pixel norm, minibatch stddev.
 
     Paper: Karras et al. 2018, arXiv:1710.10196. Command: `sparring train cifar10 --preset progan`.
+    Score: not yet measured.
     """
     optim = Adam(lr=1e-3, betas=(0.0, 0.99))
     return Recipe(
@@ -325,6 +343,7 @@ def stylegan() -> Recipe:
     gamma is for 32 to 64 pixels; the paper's is 10, at 1024.
     Paper: Karras et al. 2019, arXiv:1812.04948.
     Command: `sparring train cifar10 --preset stylegan`.
+    Score: not yet measured.
     """
     return replace(
         progan(), nets=StyleGAN(), loss=NonSaturating(), tricks=(R1(gamma=0.1),), images=25_000_000
