@@ -288,8 +288,14 @@ def test_every_conversion_and_ending_is_on_the_data_page() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    text = page.read_text()
+    heads = {
+        re.sub(r"[^\w -]", "", h).replace(" ", "-").lower()
+        for h in re.findall(r"^#+ (.+)$", text, re.M)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        inside = target.startswith("#") and target[1:] in heads
+        assert inside or target.startswith("https://") or (page.parent / target).exists(), target
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
