@@ -21,6 +21,7 @@ from sparring.nets import (
     Generator,
     Nets,
     ProGAN,
+    ResidualTranslator,
     ResNet,
     Spec,
     StyleGAN,
@@ -50,6 +51,7 @@ SMALL: dict[type[Nets], Nets] = {
 # Every one that translates images, small.
 TRANSLATORS: dict[type[Nets], Nets] = {
     UNet: UNet(width=4, d_width=4, d_layers=2),
+    ResidualTranslator: ResidualTranslator(width=4, blocks=1, d_width=4, d_layers=2),
     SuperResolver: SuperResolver(width=4, blocks=1, d_width=4, d_layers=2),
 }
 

@@ -171,19 +171,20 @@ def translate(
     out: str | Path,
     *,
     best: bool = False,
+    back: bool = False,
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Translated:
     """Translates a file, or the images of a folder or zip, by a run that has learned to.
 
     The translations are PNGs of the same names in the folder `out`; what could not be read is told
-    with the reason. tile: pixels of the squares in which an image is taken, 0 for none; by default
-    large ones are where the network does not look further. progress: called with how many are done,
-    of how many. Raises RecipeError for a run that makes images from noise, DataError where nothing
-    could be translated.
+    with the reason. back: the other way round, by a run that goes both. tile: pixels of the squares
+    in which an image is taken, 0 for none; by default large ones are where the network does not
+    look further. progress: called with how many are done, of how many. Raises RecipeError for a run
+    that makes images from noise, DataError where nothing could be translated.
     """
     found = run if isinstance(run, Run) else open_run(run)
-    model = load(found, best=best)
+    model = load(found, best=best, back=back)
     refuse_noise(model, found.path)
     game = found.recipe.game
     assert isinstance(game, Translation)

@@ -141,16 +141,21 @@ def train_command(words: Sequence[str]) -> None:
     _finish(run.path, args.quiet)
 
 
-def _translated(args: Args, recipe: Recipe) -> Any:
-    """The recipe's data, made pairs where its game needs them."""
-    from sparring.data import Files, Pairs, SideBySide, source
-    from sparring.games import Stored, Translation
-
-    game, data, turned = recipe.game, recipe.data, args.direction == "b2a"
+def _backwards(args: Args) -> bool:
     if args.direction not in ("a2b", "b2a"):
         raise RecipeError("bad value", where="--direction", why="it is a2b or b2a")
+    return args.direction == "b2a"
+
+
+def _translated(args: Args, recipe: Recipe) -> Any:
+    """The recipe's data, made pairs where its game needs them."""
+    from sparring.data import Files, Pairs, SideBySide, Unpaired, source
+    from sparring.games import Stored, Translation
+
+    game, data, turned = recipe.game, recipe.data, _backwards(args)
     translates = isinstance(game, Translation)
     stored = translates and isinstance(game.inputs, Stored)
+    paired = translates and game.paired
     if args.to is not None:
         if not stored:
             raise RecipeError(
@@ -159,8 +164,11 @@ def _translated(args: Args, recipe: Recipe) -> Any:
                 fix="--preset pix2pix",
             )
         both = (source(args.to), data) if turned else (data, source(args.to))
-        return Pairs(input=both[0], target=both[1])
+        kind = Pairs if paired else Unpaired
+        return kind(input=both[0], target=both[1])
     if stored and isinstance(data, Files):
+        if not paired:
+            raise RecipeError("one set is not translated into itself", fix="give A/ --to B/")
         return SideBySide(images=data, input="right" if turned else "left")
     if turned:
         raise RecipeError("--direction b2a has no two sides here", fix="give A/ --to B/")
@@ -462,6 +470,12 @@ def translate_command(words: Sequence[str]) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing but the folder")
     parser.add_argument(
+        "--direction",
+        default="a2b",
+        metavar="a2b|b2a",
+        help="b2a is the way back, of a run that goes both ways (default: a2b)",
+    )
+    parser.add_argument(
         "--tile",
         type=_count,
         metavar="N",
@@ -471,6 +485,7 @@ def translate_command(words: Sequence[str]) -> None:
     args = parser.read(words)
     _load_parts(args)
 
+    back = _backwards(args)
     if args.tile is not None and args.tile != 0 and args.tile < 16:
         raise RecipeError("bad value", where="--tile", why="it is 0, or at least 16 pixels")
     if args.out is None:
@@ -479,7 +494,7 @@ def translate_command(words: Sequence[str]) -> None:
     from sparring.api import translate
 
     with _bar("translating", args.quiet) as progress:
-        more = {"best": args.best, "tile": args.tile, "progress": progress}
+        more = {"best": args.best, "back": back, "tile": args.tile, "progress": progress}
         done = translate(args.run, args.input, args.out, **more)
     print(args.out)
     if done.failed:

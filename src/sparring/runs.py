@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sparring import __version__
 from sparring.errors import RecipeError, RunError
-from sparring.games import Players
+from sparring.games import Players, turned
 from sparring.nets import Discriminator, Generator, Spec
 from sparring.randomness import seeded
 from sparring.recipe import Recipe, read_recipe
@@ -49,6 +49,7 @@ class Run:
         self.log = self.path / "train.log"
         self.weights = self.path / "generator.safetensors"
         self.best = self.path / "best.safetensors"
+        self.weights_back = self.path / "generator-back.safetensors"
 
     @property
     def name(self) -> str:
@@ -178,11 +179,17 @@ class Run:
             replace_file(path, "".join(to_json(row) + "\n" for row in rows))
 
     def save_generator(
-        self, generator: Generator, spec: Spec, images: int, best: dict[str, Any] | None = None
+        self,
+        generator: Generator,
+        spec: Spec,
+        images: int,
+        best: dict[str, Any] | None = None,
+        back: bool = False,
     ) -> None:
         """Writes the generator that samples are drawn from, with what is needed to rebuild it.
 
-        best: the score that makes it the best so far, which is a file of its own.
+        best: the score that makes it the best so far, which is a file of its own. back: it is that
+        of the way back, of a game that has one; spec is that of the way there.
         """
         about = {
             "shape": spec.shape,
@@ -196,7 +203,7 @@ class Run:
         }
         # One entry: the format keeps several in no fixed order, and equal runs give equal files.
         metadata = {"sparring": to_json(about if best is None else {**about, "score": best})}
-        path = self.weights if best is None else self.best
+        path = self.weights_back if back else self.weights if best is None else self.best
         replace_file(path, tensors_to_bytes(generator.state_dict(), metadata))
 
     def best_score(self) -> dict[str, Any] | None:
@@ -248,9 +255,15 @@ class Run:
         why = "none is kept, or it is damaged"
         raise RunError(f"no checkpoint of {images} images", where=self.checkpoints, why=why)
 
-    def load_generator(self, best: bool = False) -> tuple[Generator, Spec, int]:
-        """The generator in eval mode on the CPU, its spec, and the images it was trained on."""
+    def load_generator(self, best: bool = False, back: bool = False) -> tuple[Generator, Spec, int]:
+        """The generator in eval mode on the CPU, its spec, and the images it was trained on.
+
+        back: that of the way back; RecipeError where the game has none.
+        """
         recipe, path = self.recipe, self.best if best else self.weights
+        if back:
+            path = self.weights_back
+            self._refuse_back(best)
         if best and not path.exists():
             raise RunError(
                 "no best generator",
@@ -278,14 +291,25 @@ class Run:
                 inputs=tuple(about.get("inputs", ())),
             )
             players = self._build(spec)
-            generator = cast(Generator, players[recipe.game.generators[0]])
+            generator = cast(Generator, players[recipe.game.generators[int(back)]])
             generator.load_state_dict(tensors)
             images = about["images"]
         except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as e:
             why = str(e).splitlines()[0] if str(e) else type(e).__name__
             fix = f"sparring resume {self.path} writes it anew from a checkpoint"
             raise RunError("cannot load the generator", where=path, why=why, fix=fix) from e
-        return generator.eval().requires_grad_(False), spec, images
+        return generator.eval().requires_grad_(False), turned(spec) if back else spec, images
+
+    def _refuse_back(self, best: bool) -> None:
+        if len(self.recipe.game.generators) < 2:
+            raise RecipeError(
+                "this run goes one way only",
+                where=self.path,
+                why=f"{type(self.recipe.game).__name__} has no generator for the way back",
+                fix="leave --direction b2a out",
+            )
+        if best:
+            raise RecipeError("of the way back only the last generator is kept", fix="no --best")
 
 
 def _with_error(row: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from toys import Pictures, set_up, walk
 
 from sparring.data import Npz, Pairs, Ring, Unpaired
 from sparring.errors import DataError, RecipeError
-from sparring.games import Downscale, Greyscale, Pix2Pix
+from sparring.games import CycleGAN, Downscale, Greyscale, Pix2Pix
 from sparring.losses import LeastSquares
 from sparring.metrics import lpips, offer
 from sparring.nets import Discriminator, Spec, Translator, UNet
@@ -209,6 +209,76 @@ def test_a_batch_of_one_with_batchnorm_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="BatchNorm has nothing to learn from one image"):
         set_up(recipe(tmp_path, nets=UNet(width=2, norm="batch"), batch=1))
     set_up(recipe(tmp_path, nets=UNet(width=2), batch=1))
+
+
+# ---------------------------------------------------------------------------------------- CycleGAN
+
+
+def two_sets(folder: Path, channels: tuple[int, int] = (3, 3)) -> Unpaired:
+    a = Pictures.write(folder / "one.npz", (10, 8, 8, channels[0]))
+    b = Pictures.write(folder / "two.npz", (7, 8, 8, channels[1]))
+    return Unpaired(input=Npz(path=a.path), target=Npz(path=b.path))
+
+
+def test_both_ways_against_their_own_d(tmp_path):
+    setup = set_up(recipe(tmp_path, data=two_sets(tmp_path), game=CycleGAN()))
+    batch = setup.feed(0)
+    there, back = setup.recipe.game.pairs(setup.players, batch, lambda name: None)  # pyright: ignore
+    assert (there.name, back.name) == ("D", "D_back")
+    assert_close(there.real, batch.x)
+    assert_close(back.real, batch.a)
+    assert batch.a is not None
+    assert_close(there.fake, 0.5 * batch.a[:, :1].expand(-1, 3, -1, -1))
+    assert_close(back.fake, 0.5 * batch.x[:, :1].expand(-1, 3, -1, -1))
+    assert there.D is setup.players["D"]
+    assert back.G is setup.players["G_back"]
+
+
+def test_what_g_owes_there_and_back(tmp_path):
+    """With G = v a and G_back = w x of one channel: |w v a - a| + |v w x - x|, and |v x - x|."""
+    game = CycleGAN(cycle=4.0, identity=2.0)
+    (step,) = walk(recipe(tmp_path, data=two_sets(tmp_path, (1, 1)), game=game))
+    batch = step.setup.feed(0)
+    assert batch.a is not None
+    a, x = batch.a, batch.x
+    cycle = 4.0 * (0.75 * a.abs().mean() + 0.75 * x.abs().mean())
+    identity = 2.0 * (0.5 * x.abs().mean() + 0.5 * a.abs().mean())
+    assert step.stats["g_cycle"] == pytest.approx(cycle.item(), rel=1e-5)
+    assert step.stats["g_identity"] == pytest.approx(identity.item(), rel=1e-5)
+    # Slopes by v at v = w = 1/2, of the terms; the adversarial one is that of its own D.
+    owed = -4.0 * 0.5 * (a.abs().mean() + x.abs().mean()) - 2.0 * x.abs().mean()
+    d, means = step.after["D.v"], a.mean((1, 2, 3))
+    adversarial = ((0.5 * d * means - 1) * d * means).mean()
+    assert_close(step.moved("G.w"), -0.1 * (owed + adversarial), atol=1e-6, rtol=1e-5)
+    owed = -4.0 * 0.5 * (a.abs().mean() + x.abs().mean()) - 2.0 * a.abs().mean()
+    d, means = step.after["D_back.v"], x.mean((1, 2, 3))
+    adversarial = ((0.5 * d * means - 1) * d * means).mean()
+    assert_close(step.moved("G_back.w"), -0.1 * (owed + adversarial), atol=1e-6, rtol=1e-5)
+
+
+def test_without_identity_the_channels_may_differ(tmp_path):
+    data = two_sets(tmp_path, (1, 3))
+    with pytest.raises(RecipeError, match=r"channels are never the same.*identity=0"):
+        set_up(recipe(tmp_path, data=data, game=CycleGAN()))
+    (step,) = walk(recipe(tmp_path, data=data, game=CycleGAN(identity=0.0)))
+    assert "g_identity" not in step.stats
+    assert step.before["D.v"].shape == (3,)
+    assert step.before["D_back.v"].shape == (1,)
+
+
+def test_each_way_has_a_pool_of_its_own(tmp_path):
+    game, tricks = CycleGAN(identity=0.0), (Replay(size=50, share=0.5),)
+    data = two_sets(tmp_path, (1, 3))
+    steps = walk(recipe(tmp_path, data=data, game=game, tricks=tricks), steps=3)
+    states = steps[-1].setup.step.states
+    assert states["D"]["Replay0"]["pool"].shape == (50, 3, 8, 8)
+    assert states["D_back"]["Replay0"]["pool"].shape == (50, 1, 8, 8)
+    assert int(states["D"]["Replay0"]["filled"]) == 12
+
+
+def test_made_inputs_are_no_second_set():
+    with pytest.raises(RecipeError, match="both sets are those of the data"):
+        CycleGAN(inputs=Greyscale())
 
 
 def test_a_batch_holds_what_the_feed_gives():

@@ -263,3 +263,80 @@ def test_a_sheet_shows_sets_below_one_another():
     assert (picture[12:16, 6:] == 255).all()
     assert how_many((3, 64, 64)) == 10
     assert how_many((3, 256, 256)) == 3
+
+
+# ------------------------------------------------------------------------------------ both ways
+
+
+@pytest.fixture(scope="module")
+def cycle(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the command line that goes from colour to other colours and back."""
+    out = tmp_path_factory.mktemp("cycle") / "run"
+    for i in range(9):
+        noise(80 + i, 16, 16).save(_made(pairs / "C") / f"other{i}.png")
+    words = ["train", str(pairs / "A"), "--to", str(pairs / "C"), "--preset", "cyclegan-fast"]
+    words += ["--nets", "ResidualTranslator(width=2, blocks=1, d_width=2, d_layers=1)"]
+    words += ["--out", str(out), "--size", "16", "--images", "8", "--held-out", "2", "--quiet"]
+    words += ["--metrics", "none", "--precision", "fp32"]
+    assert main(words) == 0
+    return out
+
+
+def test_the_way_back_is_kept_and_used(cycle, tmp_path):
+    assert (cycle / "generator-back.safetensors").exists()
+    there, back = load(cycle), load(cycle, back=True)
+    assert there.back is not None
+    a = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        assert_close(back.generator(a), there.back(a))
+        assert not torch.equal(there.generator(a), there.back(a))
+    noise(3, 10, 14).save(tmp_path / "a.png")
+    for way in ("a2b", "b2a"):
+        words = ["translate", str(cycle), str(tmp_path / "a.png"), "--direction", way]
+        assert main([*words, "--out", str(tmp_path / way)]) == 0
+    one, two = (array(tmp_path / way / "a.png") for way in ("a2b", "b2a"))
+    assert one.shape == two.shape == (10, 14, 3)
+    assert not np.array_equal(one, two)
+
+
+def test_samples_show_the_way_back(cycle, pairs):
+    """Two held-out inputs, their translations, and back: three rows."""
+    shown = array(cycle / "samples/000000008.png")
+    assert shown.shape == (3 * 16 + 2 * 2, 2 * 16 + 2, 3)
+    inputs = [array(p) for p in (pairs / "A").iterdir()]
+    assert any(np.array_equal(shown[:16, :16], x) for x in inputs)
+    model = load(cycle)
+    assert model.back is not None
+    a = torch.from_numpy(shown[:16, :16].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        there = model.generator(a)
+        wanted = to_uint8(model.back(there))[0].permute(1, 2, 0)
+    near = (wanted.int() - torch.from_numpy(shown[36:, :16].copy()).int()).abs().max()
+    assert near <= 1
+
+
+def test_both_ways_are_scored(cycle):
+    rows, skipped = evaluate(cycle, [Seen()])
+    assert not skipped
+    found = {row["metric"]: row["value"] for row in rows}
+    assert found["count"] == found["count-back"] == 2
+    assert found["first"] != found["first-back"]
+
+
+def test_mistakes_of_the_way_back(run, cycle, pairs, capsys):
+    a = str(pairs / "A")
+    for words, says in (
+        (["translate", str(run), a, "--direction", "b2a", "--out", "x"], "goes one way only"),
+        (["translate", str(cycle), a, "--direction", "back", "--out", "x"], "it is a2b or b2a"),
+        (
+            ["translate", str(cycle), a, "--direction", "b2a", "--best", "--out", "x"],
+            "last generator",
+        ),
+        (["translate", str(cycle), a, "--tile", "3", "--out", "x"], "at least 16 pixels"),
+        (["train", a, "--preset", "cyclegan"], "one set is not translated into itself"),
+        (["train", a, "--to", "none/", "--preset", "cyclegan"], "nothing is there"),
+    ):
+        assert main(words) in (2, 3), words
+        said = capsys.readouterr().err
+        assert says in said, (words, said)
+        assert said.count("\n") == 1

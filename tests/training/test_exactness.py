@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 from toys import Pictures
 
-from sparring.data import Npz, Pairs, Source
+from sparring.data import Npz, Pairs, Source, Unpaired
 from sparring.games import Pix2Pix, Stored, Translation
 from sparring.losses import NonSaturating, RelativisticAverage, RelativisticPaired
 from sparring.nets import (
@@ -25,6 +25,7 @@ from sparring.nets import (
     Fast,
     ProGAN,
     Projection,
+    ResidualTranslator,
     ResNet,
     StyleGAN,
     StyleGAN2,
@@ -70,6 +71,7 @@ NETS = {
     StyleGAN: StyleGAN(width=4, latent=5, mapping=2),
     StyleGAN2: StyleGAN2(width=4, latent=5, mapping=2),
     UNet: UNet(width=4, d_width=4, d_layers=2, up="resize"),
+    ResidualTranslator: ResidualTranslator(width=4, blocks=1, d_width=4, d_layers=2),
     SuperResolver: SuperResolver(width=4, blocks=1, d_width=4, d_layers=2),
 }
 EVERY_TRICK = (
@@ -153,7 +155,9 @@ def tiny(name: str, folder) -> Recipe:
         if isinstance(recipe.game, Translation):
             colour = Npz(path=Pictures.write(folder / "colour.npz", (30, 16, 16, 3)).path)
             stored = isinstance(recipe.game.inputs, Stored)
-            data = Pairs(input=colour, target=data) if stored else colour
+            kind = Pairs if recipe.game.paired else Unpaired
+            target = data if recipe.game.paired else Npz(path=write_other(folder))
+            data = kind(input=colour, target=target) if stored else colour
         if isinstance(recipe.game, Pix2Pix):  # its weights are real data
             recipe = replace(recipe, game=replace(recipe.game, perceptual=0.0))
         recipe = replace(recipe, data=data, held_out=4)
@@ -171,6 +175,11 @@ def tiny(name: str, folder) -> Recipe:
         metrics=(),
         ema=40,
     )
+
+
+def write_other(folder) -> str:
+    """As many channels as the inputs, another number of images."""
+    return Pictures.write(folder / "other.npz", (23, 16, 16, 3)).path
 
 
 def stop_at(steps: int, recipe: Recipe):
@@ -264,6 +273,18 @@ def test_the_tricks_states_are_in_the_checkpoint(tmp_path):
     assert int(tricks["D/Replay6/filled"]) == 24
     assert int(tricks["D/HistoricalAveraging5/d_count"]) == 21
     assert tricks["D/Replay6/pool"].abs().sum() > 0
+
+
+def test_the_pool_of_translations_is_resumed(tmp_path):
+    """Of both ways, filled with what was made before the stop."""
+    recipe = tiny("cyclegan-fast", tmp_path)
+    with pytest.raises(Stopped):
+        train(recipe, tmp_path / "cut", device="cpu", quiet=True, on_tick=stop_at(4, recipe))
+    cut = contents(Run(tmp_path / "cut"))
+    for pair in ("D", "D_back"):
+        assert int(cut["tricks"][f"{pair}/Replay0/filled"]) == 32
+        assert cut["tricks"][f"{pair}/Replay0/pool"][:32].flatten(1).abs().sum(1).min() > 0
+    assert {"G_back", "D_back", "ema_G_back"} <= set(cut)
 
 
 def test_every_trick_is_resumed():

@@ -3,10 +3,11 @@
 from sparring.games.game import Batch, Game, Pair, Players
 from sparring.games.inputs import Downscale, Edges, Greyscale, Hole, Inputs, Stored
 from sparring.games.noise import Noise
-from sparring.games.translate import Pix2Pix, Translation
+from sparring.games.translate import CycleGAN, Pix2Pix, Translation, turned
 
 __all__ = [
     "Batch",
+    "CycleGAN",
     "Downscale",
     "Edges",
     "Game",
@@ -19,4 +20,5 @@ __all__ = [
     "Players",
     "Stored",
     "Translation",
+    "turned",
 ]

@@ -118,3 +118,75 @@ class Pix2Pix(Translation):
 @cache
 def _lpips(device: torch.device) -> LpipsAlex:
     return copy.deepcopy(lpips()[0]).to(device)
+
+
+class CycleGAN(Translation):
+    """Two sets without pairs: G translates one into the other, G_back back, each against its own D.
+
+    G also owes `cycle` times the mean error of going there and back, both ways round, and
+    `identity` times what it changes of an image that needs no change.
+    """
+
+    paper: ClassVar[str] = "Zhu et al. 2017, CycleGAN, arXiv:1703.10593"
+    paired: ClassVar[bool] = False
+    cycle: float = 10.0
+    identity: float = 5.0
+
+    def check(self) -> None:
+        for name in ("cycle", "identity"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(isinstance(self.inputs, Stored), "both sets are those of the data")
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        return ("G", "G_back")
+
+    @property
+    def discriminators(self) -> tuple[str, ...]:
+        return ("D", "D_back")
+
+    def fit(self, spec: Spec, train: Images | Points) -> Spec:
+        if isinstance(train, Points):
+            raise RecipeError("points are not translated", fix="give images")
+        fitted = replace(spec, inputs=self.inputs.shape(train))
+        if self.identity and fitted.inputs[0] != spec.shape[0]:
+            raise RecipeError(
+                f"images of {fitted.inputs[0]} and of {spec.shape[0]} channels are never the same",
+                fix='--game "CycleGAN(identity=0)"',
+            )
+        return fitted
+
+    def build(self, nets: Nets, spec: Spec) -> Players:
+        back = turned(spec)
+        there = {"G": nets.generator(spec), "G_back": nets.generator(back)}
+        return {**there, "D": nets.discriminator(spec), "D_back": nets.discriminator(back)}
+
+    def pairs(self, players: Players, batch: Batch, draws: Callable[[str], Draws]) -> list[Pair]:
+        assert batch.a is not None
+        ways = (("", batch.a, batch.x), ("_back", batch.x, batch.a))
+        return [_way(players, *way) for way in ways]
+
+    def terms(self, players: Players, pairs: list[Pair]) -> dict[str, Tensor]:
+        G, back = players["G"], players["G_back"]
+        there, home = pairs
+        a, x = there.z, home.z
+        terms = {"cycle": self.cycle * (_error(back(there.fake), a) + _error(G(home.fake), x))}
+        if self.identity:
+            terms["identity"] = self.identity * (_error(G(x), x) + _error(back(a), a))
+        return terms
+
+
+def turned(spec: Spec) -> Spec:
+    """What the networks of the way back are for."""
+    return replace(spec, shape=spec.inputs, inputs=spec.shape)
+
+
+def _way(players: Players, suffix: str, a: Tensor, x: Tensor) -> Pair:
+    G = players[f"G{suffix}"]
+    name = f"D{suffix}"
+    return Pair(name=name, D=players[name], G=G, real=x, fake=G(a), z=a, c=None, draw=lambda: G(a))
+
+
+def _error(made: Tensor, wanted: Tensor) -> Tensor:
+    """The mean absolute error."""
+    return (made.float() - wanted).abs().mean()

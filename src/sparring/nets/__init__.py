@@ -11,7 +11,7 @@ from sparring.nets.r3 import R3
 from sparring.nets.resnet import ResNet
 from sparring.nets.spectral import settle
 from sparring.nets.stylegan2 import StyleGAN2
-from sparring.nets.translate import SuperResolver, Translator, UNet
+from sparring.nets.translate import ResidualTranslator, SuperResolver, Translator, UNet
 
 __all__ = [
     "DCGAN",
@@ -28,6 +28,7 @@ __all__ = [
     "ProGAN",
     "Projection",
     "ResNet",
+    "ResidualTranslator",
     "Spec",
     "StyleGAN",
     "StyleGAN2",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import RecipeError
+from sparring.games import turned
 from sparring.nets import Generator, Spec, conditional
 from sparring.nets.style import StyleGenerator
 from sparring.parts import nearest
@@ -30,7 +31,8 @@ class Model:
 
     A conditional one makes the classes it is asked for; where none are asked for, sample i is of a
     class drawn as the training data are spread. One that translates is shown `examples`, not
-    noise: sample i is the translation of the i-th, and there are as many.
+    noise: sample i is the translation of the i-th, and there are as many. `back`: the generator of
+    the way back, of a game that has one.
     """
 
     def __init__(
@@ -41,13 +43,22 @@ class Model:
         device: str | torch.device = "cpu",
         weights: str = "EMA",
         examples: Examples | None = None,
+        back: Generator | None = None,
     ) -> None:
         self.weights = weights
         self.generator, self.spec, self.images = generator.eval().to(device), spec, images
         self.device, self.conditional = torch.device(device), conditional(generator)
         self.examples = examples
+        self.back = None if back is None else back.eval().to(device)
         side = max(spec.inputs[1:], default=64)
         self.block = max(1, BLOCK * 64**2 // max(64, side) ** 2)  # samples made together
+
+    def turned(self) -> Model:
+        """The way back as a model of its own."""
+        assert self.back is not None
+        shown = None if self.examples is None else self.examples.turned()
+        spec = turned(self.spec)
+        return Model(self.back, spec, self.images, self.device, self.weights, shown, self.generator)
 
     @property
     def count(self) -> int | None:
@@ -211,15 +222,21 @@ def _padded(x: Tensor, size: int) -> Tensor:
     return torch.cat([x, x[:1].expand(size - len(x), *x.shape[1:])]) if len(x) < size else x
 
 
-def load(run: str | Path | Run, best: bool = False, shown: Examples | None = None) -> Model:
+def load(
+    run: str | Path | Run, best: bool = False, shown: Examples | None = None, back: bool = False
+) -> Model:
     """The generator (its moving average) of a run; RunError where there is none.
 
     best: the one that scored best while it was trained, not the last. shown: what a generator that
-    translates makes its samples of.
+    translates makes its samples of. back: the generator of the way back, as CycleGAN has one.
     """
     found = run if isinstance(run, Run) else open_run(run)
     weights = "EMA" if found.recipe.ema else "raw"
-    return Model(*found.load_generator(best), weights=weights, examples=shown)
+    if back:
+        return Model(*found.load_generator(best, back=True), weights=weights)
+    two = len(found.recipe.game.generators) > 1
+    home = found.load_generator(back=True)[0] if two else None
+    return Model(*found.load_generator(best), weights=weights, examples=shown, back=home)
 
 
 def to_uint8(x: Tensor) -> Tensor:

@@ -115,5 +115,16 @@ def evaluate(
     seed: int = 0,
     judge: Judge | None = None,
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """The rows of a model's samples against real data."""
-    return rows(metrics, real, fakes(model, seed, judge), n)
+    """The rows of a model's samples against real data, then of its way back where there is one."""
+    found, skipped = rows(metrics, real, fakes(model, seed, judge), n)
+    if model.back is not None and real.train is not None and real.train.inputs is not None:
+        home, missed = rows(metrics, _turned(real), fakes(model.turned(), seed), n)
+        found += [{**row, "metric": f"{row['metric']}-back"} for row in home]
+        skipped += [(f"{name}-back", why) for name, why in missed]
+    return found, skipped
+
+
+def _turned(real: Real) -> Real:
+    """What the way back is compared with: the inputs."""
+    train, held_out = (x and x.inputs for x in (real.train, real.held_out))
+    return Real(f"{real.name}, inputs", train=train, held_out=held_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,13 @@ class Examples:
     def paired(self) -> bool:
         """Whether the i-th input has a target, which is the i-th image."""
         return self._inputs is None or self.images.paired
+
+    def turned(self) -> Examples:
+        """Those of the way back: the images, to be made the inputs."""
+        assert self._inputs is not None
+        bare = replace(self.images, inputs=None)
+        images = replace(self._inputs, inputs=bare, paired=self.images.paired)
+        return replace(self, images=images)
 
     def input(self, index: Tensor) -> Tensor:
         """The inputs at an index int64 (n,): float (n, Ca, h, w) in [-1, 1], on the CPU."""

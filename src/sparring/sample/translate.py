@@ -34,13 +34,16 @@ Progress = Callable[[int, int], None]
 
 
 def translations(model: Model, n: int) -> tuple[Image.Image, Tensor]:
-    """The first n examples, each above its translation and its target; the translations."""
+    """The first n examples, each above its translation, its target where there is one, and what the
+    way back makes of the translation where there is one; the translations."""
     shown = model.examples
     assert shown is not None
     index = torch.arange(min(n, len(shown)))
     a, made = shown.input(index), model.sample(len(index))
     target = shown.target(index)
     rows = [shown.inputs.look(a), made, *([] if target is None else [target])]
+    if model.back is not None:
+        rows.append(model.turned().make(made))
     return sheet([to_uint8(x) for x in rows], how_many(model.spec.shape)), made
 
 

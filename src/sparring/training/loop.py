@@ -343,7 +343,9 @@ class Loop:
         weights = "EMA" if self.setup.recipe.ema else "raw"
         shown = examples(self.setup.recipe.game, self.material.real)
         device = self.setup.device.torch
-        return Model(generator, self.setup.spec, images, device, weights, shown)
+        back = [self.setup.averages[n].net for n in self.setup.recipe.game.generators[1:2]]
+        home = cast(Generator, back[0]) if back else None
+        return Model(generator, self.setup.spec, images, device, weights, shown, home)
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -397,6 +399,8 @@ class Loop:
         save_checkpoint(self.run, everything, images, self.setup.recipe.keep)
         model = self.model(images)
         self.run.save_generator(model.generator, model.spec, images)
+        if model.back is not None:
+            self.run.save_generator(model.back, model.spec, images, back=True)
 
     def score(self, images: int) -> None:
         """Scores of the averaged generator into scores.jsonl; the best so far is kept.

@@ -1,0 +1,270 @@
+"""From image to image on real data: facades, super-resolution, speed beside plain loops.
+
+    python benchmarks/translate.py DATA [ARM ...]
+
+DATA holds facades_pairs_500.zip, celeba_10k_89x109.zip, portrait_paintings_1178_96px.zip and the
+weights of Inception and LPIPS. A run that is in translate.jsonl is not repeated. Seconds are those
+of the processor, of one thread, since other work on the machine lengthens those of the clock.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from record import Results
+from torch import Tensor
+from torch.nn.functional import softplus
+
+import sparring
+from sparring.data import Images, SideBySide, Zip
+from sparring.games import Downscale, Pix2Pix
+from sparring.metrics import FID, PSNR, SSIM, Fake, Metric, OfInputs, PairedLPIPS, offer
+from sparring.metrics import evaluate as score
+from sparring.nets import SuperResolver, UNet
+from sparring.presets import pix2pix, pix2pix_fast, super_resolution
+from sparring.randomness import seeded
+from sparring.recipe import Recipe
+from sparring.sample import load, to_uint8
+from sparring.sample.evaluate import fakes
+from sparring.sample.examples import Examples, examples
+from sparring.sample.translate import translations
+from sparring.training.device import Device
+from sparring.training.setup import Material, Setup, open_data
+
+RESULTS = Results("translate")
+SECONDS = 480  # of the processor, for each arm that trains
+NEAR: tuple[Metric, ...] = (PSNR(), SSIM(), PairedLPIPS(), FID(n=100))
+
+
+def facades(data: Path) -> Recipe:
+    """400 pairs of a label map and a photo at 64 pixels; 100 are held out."""
+    source = SideBySide(images=Zip(path=str(data / "facades_pairs_500.zip")), input="right")
+    return replace(
+        pix2pix_fast(), data=source, size=(64, 64), held_out=100, precision="fp32", metrics=()
+    )
+
+
+def faces(data: Path) -> Recipe:
+    """Faces of 16 pixels made 64, 500 held out."""
+    game = Pix2Pix(inputs=Downscale(), l1=100.0, perceptual=100.0, conditional=False)
+    return replace(
+        super_resolution(),
+        data=Zip(path=str(data / "celeba_10k_89x109.zip")),
+        nets=SuperResolver(width=32, blocks=6, d_width=32),
+        game=game,
+        size=(64, 64),
+        held_out=500,
+        precision="fp32",
+        metrics=(),
+        images=10_000,
+    )
+
+
+def trained(recipe: Recipe, seconds: float, out: Path) -> tuple[Any, Material, float]:
+    """A run that takes so long: its budget is from the speed of 20 steps."""
+    filled, material = open_data(recipe)
+    setup = Setup(filled, material, Device("cpu"))
+    start = time.process_time()
+    for number in range(20):
+        setup.advance(number)
+    speed = 20 * recipe.batch / (time.process_time() - start)
+    start = time.process_time()
+    run = sparring.train(replace(recipe, images=round(speed * seconds)), out, device="cpu")
+    return run, material, time.process_time() - start
+
+
+def scores(metrics: tuple[Metric, ...], material: Material, fake: Fake) -> dict[str, Any]:
+    found, skipped = score(metrics, material.real, fake)
+    assert not skipped, skipped
+    return {s.metric: [round(s.value, 4), s.se and round(s.se, 4)] for s in found}
+
+
+def keep(name: str, model: Any) -> None:
+    picture, _ = translations(model, 10)
+    picture.save(Path(tempfile.gettempdir()) / f"translate-{name}.png")
+
+
+def facades_sparring(data: Path) -> dict[str, Any]:
+    """The preset pix2pix-fast."""
+    return _run("facades", facades(data), NEAR)
+
+
+def super_resolution_x4(data: Path) -> dict[str, Any]:
+    """The preset super-resolution with smaller networks, beside bicubic interpolation."""
+    near = (PSNR(), SSIM(), PairedLPIPS())
+    return _run("faces", faces(data), (*near, *(OfInputs(metric=m) for m in near)))
+
+
+def _run(name: str, recipe: Recipe, metrics: tuple[Metric, ...]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        run, material, seconds = trained(recipe, SECONDS, Path(folder) / "run")
+        model = load(run, shown=examples(recipe.game, material.real))
+        keep(name, model)
+        found = scores(metrics, material, fakes(model))
+    return {"seconds": round(seconds), "images": run.recipe.images, "scores": found}
+
+
+# ----------------------------------------------------------------------------------- the plain loop
+
+
+class Loop:
+    """pix2pix as most write it, with D frozen while G answers."""
+
+    def __init__(self, recipe: Recipe, material: Material) -> None:
+        self.game, self.batch = recipe.game, recipe.batch
+        assert isinstance(self.game, Pix2Pix)
+        with seeded(0, "loop"):
+            players = self.game.build(recipe.nets, material.spec)
+        self.G, self.D = players["G"].train(), players["D"].train()
+        self.g, self.d = (
+            torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999))
+            for net in (self.G, self.D)
+        )
+        self.images = material.train
+        assert isinstance(self.images, Images)
+        self.order = torch.Generator().manual_seed(0)
+
+    def step(self) -> None:
+        assert isinstance(self.images, Images)
+        assert self.images.inputs is not None
+        index = torch.randint(len(self.images), (self.batch,), generator=self.order)
+        a, x = self.images.inputs.float(index), self.images.float(index)
+        if torch.rand((), generator=self.order) < 0.5:
+            a, x = a.flip(3), x.flip(3)
+        y = self.G(a)
+        for p in self.D.parameters():
+            p.requires_grad_(True)
+        self.d.zero_grad()
+        fake, real = self.D(torch.cat([a, y.detach()], 1)), self.D(torch.cat([a, x], 1))
+        (softplus(fake).mean() + softplus(-real).mean()).backward()
+        self.d.step()
+        for p in self.D.parameters():
+            p.requires_grad_(False)
+        self.g.zero_grad()
+        fake = self.D(torch.cat([a, y], 1))
+        (softplus(-fake).mean() + 100 * (y - x).abs().mean()).backward()
+        self.g.step()
+
+
+def facades_loop(data: Path) -> dict[str, Any]:
+    """The paper's recipe and networks in a plain loop, for as long."""
+    recipe = replace(facades(data), nets=pix2pix().nets, batch=1)
+    _, material = open_data(recipe)
+    return _looped("facades-loop", recipe, material)
+
+
+def facades_loop_small(data: Path) -> dict[str, Any]:
+    """The same loop with the networks of pix2pix-fast."""
+    recipe = facades(data)
+    _, material = open_data(recipe)
+    return _looped("facades-loop-small", recipe, material)
+
+
+def _looped(name: str, recipe: Recipe, material: Material) -> dict[str, Any]:
+    loop, steps, start = Loop(recipe, material), 0, time.process_time()
+    while time.process_time() - start < SECONDS:
+        loop.step()
+        steps += 1
+    seconds = time.process_time() - start
+    shown = examples(recipe.game, material.real)
+    assert shown is not None
+    model = sparring.api.Model(loop.G, material.spec, steps * recipe.batch, examples=shown)  # pyright: ignore
+    keep(name, model)
+    found = scores(NEAR, material, fakes(model))
+    return {"seconds": round(seconds), "images": steps * recipe.batch, "scores": found}
+
+
+def facades_baselines(data: Path) -> dict[str, Any]:
+    """The mean training photo for every input, and the photo of the nearest label map."""
+    recipe = facades(data)
+    _, material = open_data(recipe)
+    shown, train = examples(recipe.game, material.real), material.train
+    assert shown is not None
+    assert isinstance(train, Images)
+    assert train.inputs is not None
+    everything, index = torch.arange(len(train)), torch.arange(len(shown))
+    x, known = train.float(everything), train.inputs.float(everything)
+    nearest = torch.cdist(shown.input(index).flatten(1), known.flatten(1)).argmin(1)
+    made = {"mean photo": x.mean(0, keepdim=True).expand(len(index), -1, -1, -1)}
+    made["nearest label map"] = x[nearest]
+    found = {k: scores(NEAR, material, _set(k, v, shown)) for k, v in made.items()}
+    return {"scores": found}
+
+
+def _set(name: str, x: Tensor, shown: Examples) -> Fake:
+    def targets(n: int) -> Tensor:
+        found = shown.target(torch.arange(n))
+        assert found is not None
+        return to_uint8(found)
+
+    return Fake(name, lambda n: iter([to_uint8(x[:n])]), count=len(x), targets=targets)
+
+
+# -------------------------------------------------------------------------------------------- speed
+
+
+def speed_pix2pix(data: Path) -> dict[str, Any]:
+    """img/s of sparring's step beside the plain loop with the same networks, in turns."""
+    found = {}
+    for batch, width in ((1, 16), (4, 16), (1, 64)):
+        recipe = replace(
+            facades(data), batch=batch, jitter=0.0, nets=UNet(width=width, d_width=width), ema=0
+        )
+        filled, material = open_data(recipe)
+        setup, loop = Setup(filled, material, Device("cpu")), Loop(recipe, material)
+        ours, theirs = _in_turns(setup.advance, lambda _, loop=loop: loop.step())
+        found[f"batch {batch}, width {width}"] = {
+            "sparring": round(batch / ours, 1),
+            "loop": round(batch / theirs, 1),
+            "ratio": round(theirs / ours, 3),
+        }
+    return {"img_per_s": found}
+
+
+def _in_turns(
+    first: Callable[[int], Any], second: Callable[[int], Any], rounds: int = 9, steps: int = 12
+) -> tuple[float, float]:
+    """Seconds of the processor a step, the median of rounds that take turns."""
+    spent: tuple[list[float], list[float]] = ([], [])
+    for turn in range(rounds):
+        for step, times in zip((first, second), spent, strict=True):
+            start = time.process_time()
+            for number in range(steps):
+                step(turn * steps + number)
+            times.append((time.process_time() - start) / steps)
+    return median(spent[0][1:]), median(spent[1][1:])
+
+
+ARMS = {
+    f.__name__: f
+    for f in (
+        facades_baselines,
+        facades_sparring,
+        facades_loop,
+        facades_loop_small,
+        super_resolution_x4,
+        speed_pix2pix,
+    )
+}
+
+
+def main() -> None:
+    data, names = Path(sys.argv[1]), sys.argv[2:] or list(ARMS)
+    torch.set_num_threads(1)
+    for file in ("fid_inception_2015_12_05_pool3_fp32.safetensors", "lpips_alex_fp32.safetensors"):
+        offer(data / file)
+    for name in names:
+        if not RESULTS.done(arm=name):
+            RESULTS.add(arm=name, what=(ARMS[name].__doc__ or "").strip(), **ARMS[name](data))
+
+
+if __name__ == "__main__":
+    main()
