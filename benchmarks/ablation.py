@@ -217,9 +217,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         mean = statistics.mean(fids) if fids else float("inf")
         spread = f" ({min(fids):.0f} to {max(fids):.0f})" if len(fids) > 1 else ""
         cells = [f"{mean:.0f}{spread}"]
-        for k in ("precision", "recall"):
+        for k in ("precision[domain]", "recall[domain]"):
             cells.append(f"{statistics.mean(s[k] for s in good):.2f}" if good else "")
-        cells.append(f"{failed} of {len(mine)}")
+        cells.append("" if name == UNTRAINED else f"{failed} of {len(mine)}")
         cells.append(f"{statistics.mean(r['cpu_seconds'] for r in mine):.0f} s")
         lines.append((mean, f"| {name} | " + " | ".join(cells) + " |"))
     head = "| change | domain-fid | precision | recall | failed | processor time |"

@@ -325,7 +325,7 @@ def progan() -> Recipe:
     """Progressive growing: sizes faded in one by one, WGAN-GP, pixel norm, minibatch stddev.
 
     Paper: Karras et al. 2018, arXiv:1710.10196. Command: `sparring train cifar10 --preset progan`.
-    Score: not yet measured.
+    Score: scaled down, 53 s of one core, domain-fid 516, one seed; in full not yet measured.
     """
     optim = Adam(lr=1e-3, betas=(0.0, 0.99))
     return Recipe(
