@@ -34,11 +34,24 @@ from typing import Any
 import numpy as np
 import torch
 from record import Results
+from torch import Tensor
 from torch.nn.functional import softplus
 
 import sparring
-from sparring.metrics import DomainFid, Fake, frechet_distance, offer
+from sparring.metrics import (
+    Bilinear,
+    DomainFid,
+    Fake,
+    Gaussian,
+    Inception,
+    Real,
+    frechet_distance,
+    offer,
+)
 from sparring.metrics import evaluate as evaluate_samples
+from sparring.metrics.comparison import Sides
+from sparring.metrics.kernel import cubic, discrepancy
+from sparring.metrics.manifold import balls
 from sparring.nets import DCGAN
 from sparring.parts import map_parts
 from sparring.sample import Model, grid, to_uint8
@@ -194,14 +207,12 @@ def train(arms: list[str], seeds: int, keep: Path) -> None:
 
 def score(arms: list[str], keep: Path) -> None:
     """Scores of all samples in `keep`."""
-    from inception import statistics
-
     offer(Path(os.environ["SPARRING_TEST_DATA"]) / WEIGHTS)
     results = Results("demo_quality")
     _, material = open_data(replace(sparring.PRESETS["fast"](), data=source()))
     train = material.real.train
     assert train is not None
-    reference = statistics(train.pixels[:FEW])
+    reference = features(train.pixels[:FEW])
     for file in sorted(keep.glob("*.npz")):
         arm, seed = file.stem.split("-")
         if arm not in arms or results.done(kind="score", arm=arm, seed=int(seed)):
@@ -223,9 +234,28 @@ def score(arms: list[str], keep: Path) -> None:
             se=far[0].se,
             floors=far[0].detail.get("floors"),
             shares=[round(s, 4) for s in shares],
-            fid_2000=round(frechet_distance(statistics(samples[:FEW]), reference), 2),
+            **inception(features(samples[:FEW]), reference),
             protocol={k: v for k, v in far[0].protocol.items() if k != "reference"},
         )
+
+
+def features(images: Tensor) -> Tensor:
+    """Inception's pool3 of uint8 (n, 1, H, W): float32 (n, 2048), by pytorch-fid's resize."""
+    extractor = Inception(resize=Bilinear()).open(Real("none"))
+    return torch.cat(list(extractor.stream([images], len(images))))
+
+
+def inception(fake: Tensor, real: Tensor) -> dict[str, float]:
+    """The scores in Inception's features, of as many samples as real images."""
+    kernel = discrepancy(fake, real, cubic)
+    inside = balls(Sides(real, fake, Inception().open(Real("none")), {}), k=3, edge=True)
+    return {
+        "fid_2000": round(frechet_distance(Gaussian.of(fake), Gaussian.of(real)), 2),
+        "kid_2000": round(kernel.value, 5),
+        "kid_se": round(kernel.error, 5),
+        "precision": round(float(inside.values("precision").mean()), 4),
+        "recall": round(float(inside.values("recall").mean()), 4),
+    }
 
 
 def show(arms: list[str]) -> None:
@@ -235,10 +265,10 @@ def show(arms: list[str]) -> None:
         if not rows:
             continue
         line = f"{arm:<10}{rows[0]['images']:>9,} images"
-        for name in ("domain_fid", "fid_2000"):
+        for name in ("domain_fid", "fid_2000", "kid_2000", "precision", "recall"):
             values = [r[name] for r in rows]
             mean = statistics.mean(values)
-            line += f"  {name} {mean:.1f} ({min(values):.1f}..{max(values):.1f})"
+            line += f"  {name} {mean:.3g} ({min(values):.3g}..{max(values):.3g})"
         low, high = min(min(r["shares"]) for r in rows), max(max(r["shares"]) for r in rows)
         print(f"{line}  classes {low:.1%}..{high:.1%}  seeds {len(rows)}")
 
