@@ -522,7 +522,10 @@ def test_no_annotation_is_a_mere_string_of_code():
         for name, hint in cls.__annotations__.items()
         if hint == "str"
     ]
-    assert set(free) <= {"Folder.path", "Npz.path", "Zip.path", "FeatureMatching.layer"}
+    assert set(free) <= {
+        *("Folder.path", "Npz.path", "Zip.path", "CLIP.path", "DINOv2.path"),
+        "FeatureMatching.layer",
+    }
 
 
 def test_the_source_has_as_many_parts_as_the_catalogue():
