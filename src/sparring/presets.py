@@ -238,7 +238,7 @@ def sagan() -> Recipe:
     """SAGAN: `sngan` with spectral norm and self-attention in both, and D faster than G.
 
     Paper: Zhang et al. 2019, arXiv:1805.08318. Command: `sparring train cifar10 --preset sagan`.
-    Score: not yet measured.
+    Score: scaled down, 58 s of one core, domain-fid 322, one seed; in full not yet measured.
     """
     return replace(
         sngan(),
@@ -254,7 +254,7 @@ def r3() -> Recipe:
 
     gamma is for 28 to 32 pixels; about 2 at 64, 16 at 128 and 150 at 256.
     Paper: Huang et al. 2024, arXiv:2501.05441. Command: `sparring train cifar10 --preset r3`.
-    Score: not yet measured.
+    Score: scaled down, 55 s of one core, domain-fid 182, one seed; in full not yet measured.
     """
     gamma = Cosine(start=0.5, end=0.05)
     optim = Adam(lr=4e-4, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.125))
