@@ -4,11 +4,13 @@
 
 DATA holds facades_pairs_500.zip, celeba_10k_89x109.zip, portrait_paintings_1178_96px.zip and the
 weights of Inception and LPIPS. A run that is in translate.jsonl is not repeated. Seconds are those
-of the processor, of one thread, since other work on the machine lengthens those of the clock.
+of the processor, of one thread, since other work on the machine lengthens those of the clock:
+BUDGET in the environment, 480 by default, for each arm that trains.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -40,7 +42,7 @@ from sparring.training.device import Device
 from sparring.training.setup import Material, Setup, open_data
 
 RESULTS = Results("translate")
-SECONDS = 480  # of the processor, for each arm that trains
+SECONDS = float(os.environ.get("BUDGET", "480"))
 NEAR: tuple[Metric, ...] = (PSNR(), SSIM(), PairedLPIPS(), FID(n=100))
 
 
@@ -230,7 +232,7 @@ def speed_pix2pix(data: Path) -> dict[str, Any]:
 
 
 def _in_turns(
-    first: Callable[[int], Any], second: Callable[[int], Any], rounds: int = 9, steps: int = 12
+    first: Callable[[int], Any], second: Callable[[int], Any], rounds: int = 7, steps: int = 8
 ) -> tuple[float, float]:
     """Seconds of the processor a step, the median of rounds that take turns."""
     spent: tuple[list[float], list[float]] = ([], [])
@@ -263,7 +265,8 @@ def main() -> None:
         offer(data / file)
     for name in names:
         if not RESULTS.done(arm=name):
-            RESULTS.add(arm=name, what=(ARMS[name].__doc__ or "").strip(), **ARMS[name](data))
+            what = (ARMS[name].__doc__ or "").strip()
+            RESULTS.add(arm=name, what=what, **ARMS[name](data))
 
 
 if __name__ == "__main__":

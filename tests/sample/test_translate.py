@@ -315,6 +315,12 @@ def test_samples_show_the_way_back(cycle, pairs):
     assert near <= 1
 
 
+def test_the_report_shows_what_came_back(cycle):
+    page = (cycle / "report.html").read_text()
+    assert "then what came back of that" in page
+    assert "2 inputs held out of training, none picked, each above its translation and what" in page
+
+
 def test_both_ways_are_scored(cycle):
     rows, skipped = evaluate(cycle, [Seen()])
     assert not skipped

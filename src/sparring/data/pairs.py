@@ -151,14 +151,14 @@ def _matched(a: Listing, b: Listing) -> list[int]:
         said = [
             f"{len(names)} only in {listing.where}: "
             + ", ".join(printable(n) for n in names[:_NAMED])
-            + (", ..." if len(names) > _NAMED else "")
+            + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
             for names, listing in zip(only, (a, b), strict=True)
             if names
         ]
         raise DataError(
             "the pairs do not match by name",
             why="; ".join(said),
-            fix="give both files of a pair one name, or use a preset that needs no pairs",
+            fix="give both files of a pair one name, or --preset cyclegan, which needs none",
         )
     return [theirs[k] for k in ours]
 

@@ -43,7 +43,7 @@ def samples(m: Material) -> str:
     caption = "The same latents all along, through the moving average of G."
     if m.recipe.game.translates:
         caption = "Above, the same inputs all along; below each what G made of it" + (
-            ", then what it should be." if m.paired else "."
+            ", then what it should be." if m.paired else ", then what came back of that."
         )
     if len(files) > len(frames):
         caption += f" {len(frames)} of {len(files)} grids are shown."
@@ -59,7 +59,7 @@ def translations(m: Material) -> str:
     known = "held out of training" if model.examples.held_out else "of the training images"
     caption = (
         f"{len(made)} inputs {known}, none picked, each above its translation"
-        + (" and its target" if m.paired else "")
+        + (" and its target" if m.paired else "" if model.back is None else " and what came back")
         + f", at {model.images:,} images."
     )
     return figure(embed(picture, TRANSLATIONS, f"{len(made)} translations"), caption)
