@@ -79,7 +79,7 @@ def gan() -> Recipe:
     """The textbook GAN: fully connected networks, non-saturating loss.
 
     Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset gan`.
-    Score: not yet measured.
+    Score: two cores, 150 s, three seeds: domain-fid 274 (266 to 282).
     """
     return Recipe(nets=MLP(), loss=NonSaturating(), batch=128, images=1_000_000)
 
@@ -88,7 +88,8 @@ def dcgan() -> Recipe:
     """DCGAN as published: strided convolutions, BatchNorm, Adam 2e-4 with beta1 0.5.
 
     Paper: Radford et al. 2016, arXiv:1511.06434. Command: `sparring train --preset dcgan`.
-    Score: scaled down, 65 s of one core, domain-fid 217, one seed; in full not yet measured.
+    Score: scaled down, 65 s of one core, domain-fid 217;
+    in full, two cores, 150 s, three seeds: 302 (293 to 318).
     """
     return Recipe(nets=DCGAN(), loss=NonSaturating(), batch=128, images=200_000)
 
@@ -97,7 +98,7 @@ def fast() -> Recipe:
     """The small pair for CPUs: paired relativistic loss, R1 and R2 on a quarter of the batch.
 
     Paper: Huang et al. 2024, R3GAN, arXiv:2501.05441. Command: `sparring train --preset fast`.
-    Score: two cores, 150 s, two seeds: domain-fid 54.9 and 55.0.
+    Score: two cores, 150 s, three seeds: FID of 2,000 28.9 (28.6 to 29.1).
     """
     gamma = Cosine(start=0.5, end=0.05)
     optim = Adam(lr=3e-3, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.1))
