@@ -1,4 +1,4 @@
-"""From image to image on real data: facades, super-resolution, speed beside plain loops.
+"""From image to image on real data: facades, portraits, super-resolution, speed beside plain loops.
 
     python benchmarks/translate.py DATA [ARM ...]
 
@@ -26,16 +26,16 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 import sparring
-from sparring.data import Images, SideBySide, Zip
-from sparring.games import Downscale, Pix2Pix
-from sparring.metrics import FID, PSNR, SSIM, Fake, Metric, OfInputs, PairedLPIPS, offer
+from sparring.data import Images, SideBySide, Unpaired, Zip
+from sparring.games import CycleGAN, Downscale, Pix2Pix
+from sparring.metrics import FID, KID, PSNR, SSIM, Fake, Metric, OfInputs, PairedLPIPS, offer
 from sparring.metrics import evaluate as score
-from sparring.nets import SuperResolver, UNet
-from sparring.presets import pix2pix, pix2pix_fast, super_resolution
+from sparring.nets import ResidualTranslator, SuperResolver, UNet
+from sparring.presets import cyclegan_fast, pix2pix, pix2pix_fast, super_resolution
 from sparring.randomness import seeded
 from sparring.recipe import Recipe
-from sparring.sample import load, to_uint8
-from sparring.sample.evaluate import fakes
+from sparring.sample import Model, load, to_uint8
+from sparring.sample.evaluate import evaluate, fakes
 from sparring.sample.examples import Examples, examples
 from sparring.sample.translate import translations
 from sparring.training.device import Device
@@ -67,6 +67,20 @@ def faces(data: Path) -> Recipe:
         precision="fp32",
         metrics=(),
         images=10_000,
+    )
+
+
+def portraits(data: Path) -> Recipe:
+    """1,178 paintings and 10,000 photos of faces at 64 pixels; of each 200 are held out."""
+    paintings, photos = "portrait_paintings_1178_96px.zip", "celeba_10k_89x109.zip"
+    source = Unpaired(input=Zip(path=str(data / paintings)), target=Zip(path=str(data / photos)))
+    return replace(
+        cyclegan_fast(),
+        data=source,
+        size=(64, 64),
+        held_out=200,
+        precision="fp32",
+        metrics=(),
     )
 
 
@@ -103,6 +117,32 @@ def super_resolution_x4(data: Path) -> dict[str, Any]:
     """The preset super-resolution with smaller networks, beside bicubic interpolation."""
     near = (PSNR(), SSIM(), PairedLPIPS())
     return _run("faces", faces(data), (*near, *(OfInputs(metric=m) for m in near)))
+
+
+def portraits_sparring(data: Path) -> dict[str, Any]:
+    """The preset cyclegan-fast, both ways; FID and KID of 200, beside those of the inputs."""
+    near = (FID(n=1000), KID(n=1000))
+    metrics = (*near, *(OfInputs(metric=m) for m in near))
+    recipe = portraits(data)
+    with tempfile.TemporaryDirectory() as folder:
+        run, material, seconds = trained(recipe, SECONDS, Path(folder) / "run")
+        model = load(run, shown=examples(recipe.game, material.real))
+        keep("portraits", model)
+        keep("portraits-back", model.turned())
+        rows, skipped = evaluate(model, metrics, material.real)
+        assert not skipped, skipped
+        found = {r["metric"]: [round(r["value"], 5), r["se"] and round(r["se"], 5)] for r in rows}
+        found |= {"cycle": cycle(model), "cycle-back": cycle(model.turned())}
+    return {"seconds": round(seconds), "images": run.recipe.images, "scores": found}
+
+
+@torch.no_grad()
+def cycle(model: Model) -> list[float]:
+    """The mean absolute error of going there and back, of images in [-1, 1], and its error."""
+    assert model.examples is not None
+    a = model.examples.input(torch.arange(len(model.examples)))
+    errors = (model.turned().make(model.make(a)) - a).abs().mean((1, 2, 3)).double()
+    return [round(float(errors.mean()), 5), round(float(errors.std() / len(errors) ** 0.5), 5)]
 
 
 def _run(name: str, recipe: Recipe, metrics: tuple[Metric, ...]) -> dict[str, Any]:
@@ -156,6 +196,65 @@ class Loop:
         self.g.step()
 
 
+class CycleLoop:
+    """CycleGAN as its paper has it: G's step with both D frozen, then D's on a pool of 50."""
+
+    def __init__(self, recipe: Recipe, material: Material) -> None:
+        assert isinstance(recipe.game, CycleGAN)
+        assert isinstance(material.train, Images)
+        assert material.train.inputs is not None
+        self.batch, self.sets = recipe.batch, (material.train.inputs, material.train)
+        with seeded(0, "loop"):
+            nets = recipe.game.build(recipe.nets, material.spec)
+        self.there, self.back = nets["G"].train(), nets["G_back"].train()
+        self.judges = (nets["D_back"].train(), nets["D"].train())  # of a, of b
+        both = [*self.there.parameters(), *self.back.parameters()]
+        self.judging = [p for D in self.judges for p in D.parameters()]
+        self.g = torch.optim.Adam(both, lr=2e-4, betas=(0.5, 0.999))
+        self.d = torch.optim.Adam(self.judging, lr=2e-4, betas=(0.5, 0.999))
+        self.pools: tuple[list[Tensor], list[Tensor]] = ([], [])
+        self.order = torch.Generator().manual_seed(0)
+
+    def drawn(self, images: Images) -> Tensor:
+        x = images.float(torch.randint(len(images), (self.batch,), generator=self.order))
+        return x.flip(3) if torch.rand((), generator=self.order) < 0.5 else x
+
+    def step(self) -> None:
+        a, b = (self.drawn(images) for images in self.sets)
+        for p in self.judging:
+            p.requires_grad_(False)
+        self.g.zero_grad()
+        made_b, made_a = self.there(a), self.back(b)
+        loss = 10 * ((self.back(made_b) - a).abs().mean() + (self.there(made_a) - b).abs().mean())
+        loss += 5 * ((self.back(a) - a).abs().mean() + (self.there(b) - b).abs().mean())
+        for D, made in zip(self.judges, (made_a, made_b), strict=True):
+            loss += (D(made) - 1).square().mean()
+        loss.backward()
+        self.g.step()
+        for p in self.judging:
+            p.requires_grad_(True)
+        self.d.zero_grad()
+        for D, real, made, pool in zip(
+            self.judges, (a, b), (made_a, made_b), self.pools, strict=True
+        ):
+            fake = self.remembered(made.detach(), pool)
+            loss = (D(real) - 1).square().mean() + D(fake).square().mean()
+            (0.5 * loss).backward()
+        self.d.step()
+
+    def remembered(self, made: Tensor, pool: list[Tensor]) -> Tensor:
+        """Each of them, or by a half an older one in whose place it stays."""
+        shown = []
+        for x in made:
+            if len(pool) < 50:
+                pool.append(x)
+            elif torch.rand((), generator=self.order) < 0.5:
+                place = int(torch.randint(50, (), generator=self.order))
+                x, pool[place] = pool[place], x
+            shown.append(x)
+        return torch.stack(shown)
+
+
 def facades_loop(data: Path) -> dict[str, Any]:
     """The paper's recipe and networks in a plain loop, for as long."""
     recipe = replace(facades(data), nets=pix2pix().nets, batch=1)
@@ -178,7 +277,7 @@ def _looped(name: str, recipe: Recipe, material: Material) -> dict[str, Any]:
     seconds = time.process_time() - start
     shown = examples(recipe.game, material.real)
     assert shown is not None
-    model = sparring.api.Model(loop.G, material.spec, steps * recipe.batch, examples=shown)  # pyright: ignore
+    model = Model(loop.G, material.spec, steps * recipe.batch, examples=shown)
     keep(name, model)
     found = scores(NEAR, material, fakes(model))
     return {"seconds": round(seconds), "images": steps * recipe.batch, "scores": found}
@@ -222,13 +321,27 @@ def speed_pix2pix(data: Path) -> dict[str, Any]:
         )
         filled, material = open_data(recipe)
         setup, loop = Setup(filled, material, Device("cpu")), Loop(recipe, material)
-        ours, theirs = _in_turns(setup.advance, lambda _, loop=loop: loop.step())
-        found[f"batch {batch}, width {width}"] = {
-            "sparring": round(batch / ours, 1),
-            "loop": round(batch / theirs, 1),
-            "ratio": round(theirs / ours, 3),
-        }
+        found[f"batch {batch}, width {width}"] = _beside(setup, loop)
     return {"img_per_s": found}
+
+
+def speed_cyclegan(data: Path) -> dict[str, Any]:
+    """The same of CycleGAN."""
+    found = {}
+    for batch, width, blocks in ((1, 16, 3), (4, 16, 3), (1, 32, 6)):
+        nets = ResidualTranslator(width=width, blocks=blocks, d_width=width, d_layers=2)
+        recipe = replace(portraits(data), batch=batch, jitter=0.0, nets=nets, ema=0)
+        filled, material = open_data(recipe)
+        setup, loop = Setup(filled, material, Device("cpu")), CycleLoop(recipe, material)
+        found[f"batch {batch}, width {width}, {blocks} blocks"] = _beside(setup, loop)
+    return {"img_per_s": found}
+
+
+def _beside(setup: Setup, loop: Loop | CycleLoop) -> dict[str, float]:
+    ours, theirs = _in_turns(setup.advance, lambda _: loop.step())
+    batch = setup.recipe.batch
+    speeds = {"sparring": round(batch / ours, 1), "loop": round(batch / theirs, 1)}
+    return {**speeds, "ratio": round(theirs / ours, 3)}
 
 
 def _in_turns(
@@ -252,8 +365,10 @@ ARMS = {
         facades_sparring,
         facades_loop,
         facades_loop_small,
+        portraits_sparring,
         super_resolution_x4,
         speed_pix2pix,
+        speed_cyclegan,
     )
 }
 
