@@ -36,6 +36,16 @@ def test_images_are_normalised_by_channel():
         assert_close(y[k], (by_hand + layer.bias.view(1, 3, 1, 1))[4])
 
 
+@pytest.mark.parametrize("mean", [0.0, 3.0, 20.0])
+def test_statistics_are_precise_in_bfloat16(mean):
+    """E x^2 - (E x)^2 of bfloat16 has no digit left where the mean is some deviations from 0."""
+    x = torch.randn(40, 4, 6, 6, generator=torch.Generator().manual_seed(0)) / 2 + mean
+    x, layer = x.bfloat16(), VirtualBatchNorm(4, 32)
+    y = layer(x)
+    assert y.dtype == torch.bfloat16
+    assert_close(y.float(), layer(x.float()), rtol=0.01, atol=0.01)
+
+
 def test_a_sample_of_g_does_not_depend_on_the_others():
     with seeded(0, "weights"):
         G = MLP(g_widths=(8, 8), latent=3, virtual=5).generator(Spec((2,)))

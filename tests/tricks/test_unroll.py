@@ -13,10 +13,17 @@ from torch.testing import assert_close
 from toys import ToyNets, set_up, toy, walk
 
 from sparring.errors import RecipeError
-from sparring.losses import NonSaturating, RelativisticPaired, Wasserstein
+from sparring.losses import NonSaturating, RelativisticAverage, RelativisticPaired, Wasserstein
 from sparring.nets import DCGAN, MLP
 from sparring.optim import SGD, Adam, AdamW, RMSprop
-from sparring.tricks import R1, GradientPenalty, InstanceNoise, Unrolled
+from sparring.tricks import (
+    R1,
+    FeatureMatching,
+    GradientPenalty,
+    HistoricalAveraging,
+    InstanceNoise,
+    Unrolled,
+)
 
 H = 0.1
 SIMULTANEOUS = {"loss": Wasserstein(), "updates": "simultaneous"}
@@ -66,6 +73,39 @@ def test_the_inner_objective_holds_the_other_tricks():
     w, theta, m = on.before["D.w"], on.before["G.theta"], on.real.mean(0)
     later = w - H * (theta - m + 3 * w)
     assert_close(on.moved("G.theta"), H * (later - H * theta))
+
+
+@pytest.mark.parametrize("loss", [RelativisticPaired(), RelativisticAverage()], ids=str)
+@pytest.mark.parametrize("more", [(), (FeatureMatching(weight=2.0),)], ids=["alone", "matching"])
+def test_what_the_unrolled_d_says_of_reals_depends_on_g(loss, more):
+    """G's slope where its objective reads the reals, by finite differences; layers are float32."""
+    tricks = (Unrolled(steps=3), *more)
+    recipe = toy(nets=ToyNets(scale=True), loss=loss, tricks=tricks)
+    setup = set_up(recipe)
+    theta, step = setup.players["G"].theta, setup.step
+
+    def objective():
+        (view,) = step.views("g", step.deal(setup.feed(0), 0, "g", grad=True), 0)
+        return step.g_loss(view, 0)
+
+    (slope,) = torch.autograd.grad(objective(), theta)
+    numeric, at, h = torch.zeros_like(theta), theta.detach().clone(), 1e-3
+    for i in range(len(at)):
+        for sign in (1, -1):
+            with torch.no_grad():
+                theta.copy_(at)[i] += sign * h
+            numeric[i] += sign * objective().detach() / (2 * h)
+    assert_close(slope, numeric.detach(), rtol=1e-3, atol=1e-3)
+
+
+def test_the_inner_objective_pulls_to_past_weights():
+    """D's past is where it stands: one inner step is free of the pull, the second is not."""
+    pull = HistoricalAveraging(weight=2.0)
+    (on,) = walk(toy(tricks=(pull, Unrolled(steps=2)), **SIMULTANEOUS))
+    w, theta, m = on.before["D.w"], on.before["G.theta"], on.real.mean(0)
+    first = w - H * (theta - m)
+    later = first - H * (theta - m + 4 * (first - w))
+    assert on.stats["g_loss"] == pytest.approx(-(later @ theta).item())
 
 
 OPTIMISERS = [

@@ -83,6 +83,26 @@ def test_the_noise_of_images_is_scaled_by_their_pixels():
     assert_close(slope.std().item(), 1.0, atol=0.05, rtol=0)
 
 
+def test_styles_of_several_layers_count_as_one():
+    """|J' y|^2 is the mean over the layers: the weight does not hang on how many there are."""
+
+    class Styled(torch.nn.Module):
+        def __init__(self, layers):
+            super().__init__()
+            self.layers = layers
+
+        def styles(self, z, c=None):
+            return z[:, None].expand(-1, self.layers, -1)
+
+        def forward(self, z, c=None, styles=None):
+            return 3 * styles
+
+    for layers in (1, 4):
+        y = torch.ones(2, layers, 5)
+        lengths = _pull_back(Styled(layers), torch.zeros(2, 5), None, y).flatten(1).norm(dim=1)
+        assert_close(lengths, torch.full((2,), 3 * 5**0.5))
+
+
 @pytest.mark.parametrize("trick", [ModeSeeking(), PathLength()], ids=str)
 def test_images_batchnorm_and_bfloat16(trick, tmp_path):
     recipe = toy(

@@ -10,6 +10,11 @@ from torch import Tensor, nn
 Norm = Literal["batch", "layer", "instance", "pixel", "none"]
 
 
+def precise(x: Tensor) -> Tensor:
+    """At least float32: statistics of half precision have no digits."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 class PixelNorm(nn.Module):
     """Each position's channels divided by their root mean square: (n, C, ...) -> the same.
 
@@ -17,7 +22,7 @@ class PixelNorm(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        wide = precise(x)
         return (wide * (wide.square().mean(1, keepdim=True) + 1e-8).rsqrt()).to(x.dtype)
 
 

@@ -13,7 +13,7 @@ from sparring.nets.architecture import Discriminator, Generator, Nets, Spec, hal
 from sparring.nets.condition import Condition
 from sparring.nets.equal import EqualConv, EqualLinear, act
 from sparring.nets.minibatch import MinibatchStddev
-from sparring.nets.normalise import PixelNorm
+from sparring.nets.normalise import PixelNorm, precise
 from sparring.nets.style import Noise, StyleGenerator
 from sparring.parts import require
 from sparring.schedules import Linear, Schedule
@@ -174,7 +174,7 @@ class AdaIN(nn.Module):
         self.affine = EqualLinear(style, 2 * width)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        wide = precise(x)
         mean = wide.mean((2, 3), keepdim=True)
         var = (wide - mean).square().mean((2, 3), keepdim=True)
         scale, shift = self.affine(w)[:, :, None, None].chunk(2, 1)

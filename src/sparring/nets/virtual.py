@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sparring.nets.architecture import Spec
 from sparring.nets.condition import Join, conditional, some
+from sparring.nets.normalise import precise
 
 
 class VirtualBatchNorm(nn.Module):
@@ -25,7 +26,8 @@ class VirtualBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        own = x.flatten(2) if x.dim() > 2 else x[:, :, None]
+        wide = precise(x)
+        own = wide.flatten(2) if x.dim() > 2 else wide[:, :, None]
         means, squares = own.mean(2), own.square().mean(2)
         share = 1 / (self.references + 1)
         mean, square = (
@@ -34,7 +36,7 @@ class VirtualBatchNorm(nn.Module):
         scale = self.weight * torch.rsqrt((square - mean.square()).clamp(min=0) + self.eps)
         shift = self.bias - mean * scale
         rows = (*mean.shape, *[1] * (x.dim() - 2))
-        return x * scale.view(rows) + shift.view(rows)
+        return (wide * scale.view(rows) + shift.view(rows)).to(x)
 
 
 class References(nn.Module):

@@ -109,12 +109,14 @@ class Step:
     def g_loss(self, view: View, step: int) -> Tensor:
         """G's adversarial loss and what the tricks add to it."""
         active = [(key, t) for key, t in self.tricks if step % t.every == 0]
+        D = view.D
         for key, trick in self.tricks:
             state = self.states[view.pair][key]
             view.D = trick.opponent(self.calling(view, key), state, view.D)
         features, autocast = any(t.features for _, t in active), self.device.autocast
         if self.recipe.loss.needs_real or any(t.needs_real for _, t in active):
-            with torch.no_grad():
+            # What a D that has answered G says of the reals is G's doing too.
+            with torch.set_grad_enabled(view.D is not D):
                 view.real_seen = self.see(view, view.real)
                 real = ask(view.D, view.real_seen, view.c, autocast, features)
             view.real_logits, view.real_features = real.logits, real.features

@@ -149,4 +149,4 @@ class FeatureMatching(Trick):
             names = ", ".join(view.fake_features)
             raise RecipeError(f"{self!r}: D has no layer '{layer}', it has {names}")
         real, fake = view.real_features[layer].float(), view.fake_features[layer].float()
-        return self.weight * torch.sum((real.detach().mean(0) - fake.mean(0)).square())
+        return self.weight * torch.sum((real.mean(0) - fake.mean(0)).square())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -55,6 +56,10 @@ class _With(nn.Module):
         self._names = {name.replace(".", "/"): name for name, _ in D.named_buffers()}
         for mine, name in self._names.items():
             self.register_buffer(mine, D.get_buffer(name).clone())
+
+    def named_parameters(self, *_: Any, **__: Any) -> Iterator[tuple[str, Any]]:
+        """These weights by D's names, for tricks that read them."""
+        return iter(self._lent()[1].items())
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         D, weights = self._lent()

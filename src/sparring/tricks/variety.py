@@ -38,7 +38,8 @@ class PathLength(Trick):
 
     J is the Jacobian of G, y Gaussian noise of the samples' shape (over the square root of the
     number of pixels), a the moving average of |J' y|. As in the paper J is taken at the styles of a
-    G that makes some of z (StyleGAN2), at z of any other. `share` of the batch bears it.
+    G that makes some of z (StyleGAN2), |J' y|^2 then being the mean over its layers; at z of any
+    other. `share` of the batch bears it.
     """
 
     paper: ClassVar[str] = "Karras et al. 2020, StyleGAN2, arXiv:1912.04958"
@@ -72,7 +73,10 @@ class PathLength(Trick):
 
 
 def _pull_back(G: nn.Module, z: Tensor, c: Tensor | None, y: Tensor) -> Tensor:
-    """J' y, the gradient of G(z).y in G's styles or else in z; G's buffers do not follow."""
+    """J' y, the gradient of G(z).y in G's styles or else in z; G's buffers do not follow.
+
+    That in the styles of n layers is divided by sqrt(n): the paper's weight is for a mean.
+    """
     styles = cast(Any, G).styles(z, c) if hasattr(G, "styles") else None
 
     def total(at: Tensor) -> Tensor:
@@ -80,4 +84,6 @@ def _pull_back(G: nn.Module, z: Tensor, c: Tensor | None, y: Tensor) -> Tensor:
         args = (at, c) if styles is None else (z, c, at)
         return (torch.func.functional_call(G, buffers, args) * y).sum()
 
-    return torch.func.grad(total)(z if styles is None else styles)
+    if styles is None:
+        return torch.func.grad(total)(z)
+    return torch.func.grad(total)(styles) / math.sqrt(styles.shape[1])
