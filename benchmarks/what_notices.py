@@ -4,7 +4,10 @@ A set is cut into images that were "trained on", images held out, and four folds
 The folds as they are say how a score spreads for a perfect generator; the first of them, spoilt,
 says how far a fault moves it. One line for each set, fault and group of metrics.
 
-    python benchmarks/what_notices.py fashion [cifar10=FILE.npz] [faces=FILE.zip] [--table]
+    SPARRING_TEST_DATA=... python benchmarks/what_notices.py fashion [cifar10=FILE.npz]
+                                                            [faces=FILE.zip] [--table]
+
+The weights of Inception and LPIPS are taken from the folder that SPARRING_TEST_DATA names.
 
 --table prints what is recorded, as Markdown; --scores names those of its lines that are wanted.
 """
@@ -13,9 +16,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +32,8 @@ from sparring.data import Fashion, Images, Npz, Source, Zip, take
 from sparring.metrics import (
     FID,
     KID,
+    LPIPS,
+    MSSSIM,
     Birthday,
     ClusterCoverage,
     DensityCoverage,
@@ -38,8 +45,11 @@ from sparring.metrics import (
     Inception,
     Memorisation,
     Metric,
+    Pixels,
     PrecisionRecall,
     Real,
+    SlicedFeatures,
+    offer,
 )
 from sparring.metrics.neighbours import Clusters
 from sparring.randomness import generator
@@ -80,17 +90,25 @@ def compared(features: Features) -> tuple[Metric, ...]:
 
 DOMAIN = DomainFeatures()
 GROUPS: dict[str, tuple[Metric, ...]] = {
-    "pixels": (Memorisation(), Birthday(), ClusterCoverage()),
+    "pixels": (
+        Memorisation(),
+        Birthday(),
+        ClusterCoverage(),
+        MSSSIM(),
+        SlicedFeatures(features=Pixels()),
+    ),
     "domain": (
         DomainFid(),
         *compared(DOMAIN),
         Memorisation(features=DOMAIN),
         Birthday(features=DOMAIN),
         ClusterCoverage(features=DOMAIN),
+        SlicedFeatures(features=DOMAIN),
     ),
     "inception": compared(Remembered()),
+    "perception": (LPIPS(),),
 }
-SIZES = {"pixels": 500, "domain": 1000, "inception": 200}
+SIZES = {"pixels": 500, "domain": 1000, "inception": 200, "perception": 500}
 
 
 @dataclass(frozen=True)
@@ -312,6 +330,9 @@ def main() -> None:
     parser.add_argument("--scores", nargs="+")
     parser.add_argument("--table", action="store_true", help="print the table only")
     args = parser.parse_args()
+    for weights in ("fid_inception_2015_12_05_pool3_fp32", "lpips_alex_fp32"):
+        if not args.table:
+            offer(Path(os.environ["SPARRING_TEST_DATA"]) / f"{weights}.safetensors")
     results = Results("what_notices")
     for word in args.data:
         name, _, path = word.partition("=")
@@ -321,11 +342,18 @@ def main() -> None:
                 if args.table or results.done(data=name, fault=fault, group=group):
                     continue
                 subject = subject or Subject.of(name, _opened(path))
-                if group == "domain" and subject.real.train.labels is None:  # type: ignore
+                if not _fits(group, subject.real):
                     continue
                 scores = scored(subject, fault, group)
                 results.add(data=name, fault=fault, group=group, n=SIZES[group], scores=scores)
         print(name, table(results.rows(), name, args.scores), sep="\n")
+
+
+def _fits(group: str, real: Real) -> bool:
+    """Domain features need labels, and LPIPS 31 pixels."""
+    if group == "domain":
+        return real.train is not None and real.train.labels is not None
+    return group != "perception" or min(real.shape[1:]) >= 31
 
 
 def _opened(path: str) -> Images:

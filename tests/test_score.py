@@ -78,10 +78,12 @@ def test_a_folder_a_zip_an_npz_and_arrays_are_the_same_set(two, tmp_path) -> Non
 
     real, fake = images(20, 0), images(15, 1)
     np.savez(tmp_path / "fake.npz", arr_0=fake)
+    np.save(tmp_path / "fake.npy", fake)
     shutil.make_archive(str(tmp_path / "fake"), "zip", two[1])
     expected = sparring.score(*two, [KID(features=Pixels())])[0][0]["value"]
     tensor = torch.from_numpy(fake).movedim(-1, 1)
-    for other in (str(tmp_path / "fake.npz"), str(tmp_path / "fake.zip"), fake, tensor):
+    files = [str(tmp_path / f"fake.{ending}") for ending in ("npz", "npy", "zip")]
+    for other in (*files, fake, tensor):
         found = sparring.score(real, other, [KID(features=Pixels())])[0][0]["value"]
         assert found == pytest.approx(expected, rel=1e-9)
 
@@ -147,9 +149,12 @@ def test_points_against_their_distribution(tmp_path, capsys) -> None:
     at = rng.integers(0, 8, 4000) * np.pi / 4
     points = np.stack([np.cos(at), np.sin(at)], 1) + 0.01 * rng.standard_normal((4000, 2))
     np.savez(tmp_path / "points.npz", arr_0=points)
+    np.save(tmp_path / "points.npy", points)
     code, out, _ = run(capsys, "ring", str(tmp_path / "points.npz"), "--json")
     found = {s["metric"]: s["value"] for s in json.loads(out)["scores"]}
     assert code == 0
+    code, out, _ = run(capsys, "ring", str(tmp_path / "points.npy"), "--json")
+    assert {s["metric"]: s["value"] for s in json.loads(out)["scores"]} == found
     assert found["modes"] == 8
     assert found["high-quality"] == pytest.approx(0.9889, abs=0.006)
 
@@ -369,7 +374,7 @@ def test_memorisation_asks_for_a_control(two, capsys) -> None:
 def test_a_named_set_of_points_is_told_from_a_folder(two, tmp_path, capsys, monkeypatch) -> None:
     code, _, err = run(capsys, "ring", two[1])
     assert code == 3
-    assert "REAL is the named set of points ring, and FAKE is no npz of points (N, 2)" in err
+    assert "REAL is the named set of points ring, and FAKE is no file of points (N, 2)" in err
     monkeypatch.chdir(tmp_path)
     folder(tmp_path / "ring", images(9, 4))
     code, _, err = run(capsys, "ring", two[1])

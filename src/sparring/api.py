@@ -356,13 +356,14 @@ def _refuse_images(fake: Any, real: Real) -> None:
     """DataError where points are to be compared with what holds none."""
     assert real.points is not None
     word, (d,) = real.name.split("(")[0].lower(), real.shape
-    if isinstance(fake, Source) or (isinstance(fake, (str, Path)) and Path(fake).suffix != ".npz"):
+    file = isinstance(fake, (str, Path)) and Path(fake).suffix not in (".npz", ".npy")
+    if isinstance(fake, Source) or file:
         folder = Path(word).exists()
         raise DataError(
             "images do not compare with points",
             where=f"{_name(fake)} and {real.name}",
-            why=f"REAL is the named set of points {word}, and FAKE is no npz of points (N, {d})",
-            fix=f"./{word} if you mean that folder" if folder else "save points as arr_0 of an npz",
+            why=f"REAL is the named set of points {word}, and FAKE is no file of points (N, {d})",
+            fix=f"./{word} if you mean that folder" if folder else "save points as a .npy",
         )
 
 

@@ -83,6 +83,24 @@ def test_explicit_size_is_the_area_mean(saved):
     assert saved(x=X).open((16, 20)).shape == (3, 16, 20)
 
 
+def test_the_one_array_of_a_npy(tmp_path, saved):
+    path = tmp_path / "x.npy"
+    np.save(path, X)
+    assert Npz(path=str(path)).open().digest == saved(x=X).open().digest
+    np.save(path, np.zeros((2, 3, 32, 32), np.uint8))
+    assert "channels come last" in refusal(Npz(path=str(path)))
+    np.save(path, np.array([{}], dtype=object))
+    assert "'arr_0' is object, not uint8" in refusal(Npz(path=str(path)))
+    path.write_bytes(b"nothing")
+    assert "not a .npy file that can be read" in refusal(Npz(path=str(path)))
+
+
+def test_nan_is_named(saved):
+    x = X / 255
+    x[3, 2, 1] = np.nan
+    assert "there is NaN among its values" in refusal(saved(x=x))
+
+
 def test_class_names(saved):
     classes = np.array(["ant", "bee", "cat"])
     images = saved(x=X, y=Y, classes=classes).open()

@@ -85,7 +85,7 @@ def test_wrong_names(here, text, words):
         ("./phots", "Fix: use {here}/photos"),
         ("face.zip", "Fix: use {here}/faces.zip"),
         ("pack.tar.gz", "ends in '.gz' is no data"),
-        ("one.jpg", "data are a folder of images, a .zip or .tar of images, or a .npz"),
+        ("one.jpg", "data are a folder of images, a .zip or .tar of images, a .npz or a .npy"),
         ("README", "no data in {here}/README"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,11 +23,11 @@ _PAIRS = {"arr_0": "arr_1", "images": "labels", "x": "y", "x_train": "y_train"}
 
 
 class Npz(Source):
-    """Images in a NumPy .npz file.
+    """Images in a NumPy .npz file, or the one array of a .npy.
 
-    They are the array arr_0, images, x or x_train, else the only uint8 array of 3 or 4 dimensions;
-    labels are arr_1, labels, y or y_train: one whole number or text each, or K numbers (N, K);
-    `classes` may name them. Nothing but plain arrays is read, never a pickle.
+    In a .npz they are the array arr_0, images, x or x_train, else the only uint8 array of 3 or 4
+    dimensions; labels are arr_1, labels, y or y_train: one whole number or text each, or K numbers
+    (N, K); `classes` may name them. Nothing but plain arrays is read, never a pickle.
 
     range: the values that become -1 and 1, for arrays of other numbers, such as (0, 65535) for
     uint16; they are kept whole as float32. None takes uint8 only.
@@ -79,27 +79,46 @@ def _resized(pixels: np.ndarray, size: tuple[int, int], where: str) -> np.ndarra
 
 
 def headers(path: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and type of each array, from the headers alone."""
+    """Shape and type of each array, from the headers alone; that of a .npy is called arr_0."""
+    if alone(path):
+        try:
+            with open(path, "rb") as file:
+                return {"arr_0": _header(file)}
+        except (OSError, ValueError, EOFError) as e:
+            raise DataError("not a .npy file that can be read", where=path, why=str(e)) from None
     known = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as file:
-                        old = npy.read_magic(file) == (1, 0)
-                        read = npy.read_array_header_1_0 if old else npy.read_array_header_2_0
-                        shape, _, dtype = read(file)
-                        known[member.removesuffix(".npy")] = (shape, dtype)
+                        known[member.removesuffix(".npy")] = _header(file)
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError) as e:
         raise DataError("not a .npz file that can be read", where=path, why=str(e)) from None
     return known
 
 
+def alone(path: str) -> bool:
+    """Whether the file is one array."""
+    return path.lower().endswith(".npy")
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    old = npy.read_magic(file) == (1, 0)
+    read = npy.read_array_header_1_0 if old else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
 def read(path: str, name: str) -> np.ndarray:
     try:
+        if alone(path):
+            return np.load(path, allow_pickle=False)
         with np.load(path, allow_pickle=False) as file:
             return file[name]
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, MemoryError) as e:
+    except (
+        zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, KeyError, MemoryError
+    ) as e:  # fmt: skip
         raise DataError(f"cannot read the array '{printable(name)}'", where=path, why=str(e)) from e
 
 
@@ -131,6 +150,9 @@ def _choose(
         raise DataError(f"the array '{name}' is {dtype}, which holds no numbers", where=path)
     if range is None and dtype != np.uint8:
         low, high = _ends(path, name, dtype)
+        if dtype.kind == "f" and 0 not in shape and np.isnan(low):
+            why = "there is NaN among its values"
+            raise DataError(f"the array '{name}' holds no images", where=path, why=why)
         raise DataError(
             f"the array '{name}' is {dtype}, not uint8",
             where=path,

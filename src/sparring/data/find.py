@@ -19,7 +19,7 @@ from sparring.errors import DataError, RecipeError
 from sparring.parts import Part, catalogue, map_parts, parse
 from sparring.parts import nearest as nearest_part
 
-ACCEPTED = "a folder of images, a .zip or .tar of images, or a .npz"
+ACCEPTED = "a folder of images, a .zip or .tar of images, a .npz or a .npy"
 
 
 def source(text: str) -> Source:
@@ -97,7 +97,7 @@ def _path(text: str) -> Source:
         return Shards(path=str(path))
     if path.suffix.lower() == ".zip":
         return Zip(path=str(path))
-    if path.suffix.lower() == ".npz":
+    if path.suffix.lower() in (".npz", ".npy"):
         return Npz(path=str(path))
     raise DataError(
         f"a file that ends in '{path.suffix}' is no data" if path.suffix else "no data",

@@ -12,6 +12,7 @@ from sparring.data.source import Images, Points, Source
 from sparring.errors import DataError
 
 _LISTED = 5  # files that are named one by one
+_IN_WORDS = {"alpha": "with alpha, laid on white", "16-bit": "of 16 bits, scaled to 8"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _remarks(listing: Listing, loaded: Loaded) -> Iterator[str]:
         yield f"took {len(alike) - _LISTED} more that differ from others in case alone"
     if loaded.tally.conversions:
         done = sorted(loaded.tally.conversions.items())
-        yield "converted: " + ", ".join(f"{count} {what}" for what, count in done)
+        yield "converted: " + ", ".join(f"{count} {_IN_WORDS.get(k, k)}" for k, count in done)
 
 
 def _sizes(listing: Listing) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -8,7 +8,6 @@ taken for one in [-1, 1] would be scored as pale.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sparring.data import Images, Whole
-from sparring.data.arrays import images
+from sparring.data.arrays import images, read
 from sparring.data.digest import digest
 from sparring.data.paths import existing
 from sparring.errors import DataError
@@ -61,14 +60,9 @@ def samples(found: Whole, name: str) -> Fake:
 
 
 def points(values: Any, name: str) -> Fake:
-    """Points (N, d) of an array, a tensor, or the array arr_0 of an npz file."""
+    """Points (N, d) of an array, a tensor, a .npy file, or the array arr_0 of a .npz."""
     if isinstance(values, (str, Path)):
-        try:
-            with np.load(existing(str(values)), allow_pickle=False) as file:
-                values = file["arr_0"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
-            why = " ".join(str(e).split())
-            raise DataError("no points", where=name, why=why, fix="save them as arr_0") from None
+        values = read(str(existing(str(values))), "arr_0")
     x = torch.as_tensor(values)
     if x.ndim != 2 or not x.is_floating_point():
         raise DataError("no points", where=name, why=f"{x.dtype} {tuple(x.shape)} is not (N, d)")
