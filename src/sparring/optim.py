@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sparring.errors import RecipeError
 from sparring.parts import Part, require
-from sparring.schedules import Schedule
+from sparring.schedules import Schedule, least
 
 Memory = dict[str, Tensor]
 
@@ -24,8 +24,7 @@ class Optimiser(Part, kind="optimisers", abstract=True):
 
     def check(self) -> None:
         require(0 < self.lr < math.inf, f"the rate lr must be positive, not {self.lr}")
-        ends = (self.schedule.start, self.schedule.end) if self.schedule else (1.0,)
-        require(min(ends) >= 0, "the schedule of a rate must not go below zero")
+        require(least(self.schedule or 1.0) >= 0, "the schedule of a rate must not go below zero")
 
     def rate(self, images: int) -> float:
         """The learning rate after `images` images."""

@@ -76,6 +76,11 @@ class FlatThenLinear(Schedule):
         return self.start + (self.end - self.start) * (2 * t - 1).clamp(min=0)
 
 
+def least(x: float | Schedule) -> float:
+    """The lesser end of a field that may be a number or a schedule."""
+    return min(x.start, x.end) if isinstance(x, Schedule) else x
+
+
 def value(x: float | Schedule, images: Tensor) -> float | Tensor:
     """A field that may be a number or a schedule, at `images`."""
     return x(images) if isinstance(x, Schedule) else x

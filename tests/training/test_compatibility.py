@@ -11,7 +11,8 @@ from toys import Pictures, ToyNets, set_up, toy
 from sparring.cli import main
 from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
-from sparring.nets import DCGAN, MLP, ProGAN, Projection
+from sparring.games import Greyscale, Pix2Pix
+from sparring.nets import DCGAN, MLP, ProGAN, Projection, UNet
 from sparring.optim import Optimiser
 from sparring.runs import Run
 from sparring.training import train
@@ -22,6 +23,8 @@ from sparring.tricks import (
     GradientPenalty,
     LatentConsistency,
     LeCam,
+    ModeSeeking,
+    PathLength,
     Replay,
     Unrolled,
 )
@@ -80,6 +83,40 @@ def test_replay_and_latent_consistency():
         set_up(toy(tricks=tricks, nets=ToyNets(shift=True)))
     for trick in tricks:
         set_up(toy(tricks=(trick,), nets=ToyNets(shift=True)))
+
+
+@pytest.mark.parametrize("trick", [PathLength(), ModeSeeking(), LatentConsistency()], ids=str)
+def test_steps_in_the_noise_of_a_g_that_is_shown_images(trick, tmp_path):
+    """Its D sees the input beside the output, and there is no noise to step in."""
+    recipe = toy(
+        data=Npz(path=Pictures.write(tmp_path / "data.npz", (40, 16, 16, 3)).path),
+        game=Pix2Pix(inputs=Greyscale()),
+        nets=UNet(width=4, d_width=4, d_layers=2),
+        held_out=4,
+    )
+    words = rf"{type(trick).__name__}\(\) and Pix2Pix do not go together.*leave .* out of --tricks"
+    with pytest.raises(RecipeError, match=words):
+        set_up(replace(recipe, tricks=(trick,)))
+    set_up(recipe)
+
+
+class ToyMixing(MLP):
+    """A D that looks at the batch; whether it says so."""
+
+    honest: bool = False
+
+    def discriminator(self, spec):
+        D = super().discriminator(spec)
+        D.layers[0].append(torch.nn.BatchNorm1d(self.d_widths[0]))
+        D.mixes = self.honest
+        return D
+
+
+def test_a_d_that_mixes_samples_must_say_so():
+    """Silently, real and fake would be normalised together and slopes taken of a share."""
+    with pytest.raises(RecipeError, match=r"D of ToyMixing has a BatchNorm1d.*mixes = True"):
+        set_up(toy(data=Ring(), nets=ToyMixing(**SMALL)))
+    set_up(toy(data=Ring(), nets=ToyMixing(honest=True, **SMALL)))
 
 
 class ToyOptim(Optimiser):

@@ -19,7 +19,7 @@ from sparring.errors import RecipeError
 from sparring.losses import Wasserstein
 from sparring.nets import DCGAN, MLP, Fast
 from sparring.schedules import Linear
-from sparring.tricks import DRAGAN, R1, R2, FeatureMatching, GradientPenalty, Trick
+from sparring.tricks import DRAGAN, R1, R2, Drift, FeatureMatching, GradientPenalty, Trick
 
 LR = 0.1
 W = torch.tensor([1.0, 1.5, 2.0], dtype=torch.float64)
@@ -42,6 +42,17 @@ def identity(setup):
         a = setup.players["D"].a
         a.copy_(torch.eye(len(a)))
     return setup
+
+
+def test_drift():
+    """weight E (w.x)^2 over the reals, whose gradient is 2 weight E (w.x) x."""
+    on, off = with_and_without(Drift(weight=0.5))
+    logits = on.real @ W
+    term = 0.5 * logits.square().mean()
+    assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(term.item(), rel=1e-5)
+    slope = (logits[:, None] * on.real).mean(0)
+    assert_close(on.moved("D.w") - off.moved("D.w"), -LR * slope)
+    assert on.stats["g_loss"] == off.stats["g_loss"]
 
 
 @pytest.mark.parametrize("cls", [R1, R2])
@@ -313,6 +324,9 @@ def test_feature_matching_of_a_named_layer():
     [
         lambda: R1(gamma=-1.0),
         lambda: R2(gamma=Linear(start=-1.0)),
+        lambda: R2(gamma=Linear(start=1.0, end=-1.0)),
+        lambda: Drift(weight=-1.0),
+        lambda: FeatureMatching(weight=-1.0),
         lambda: R1(share=0.0),
         lambda: R1(share=1.5),
         lambda: R1(every=0),

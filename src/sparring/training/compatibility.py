@@ -19,6 +19,7 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
     _check_translation(recipe)
     for name in recipe.game.discriminators:
         _check_groups(recipe, players[name], batch)
+        _check_mixing(recipe, name, players[name])
     if batch == 1 and any(isinstance(m, _BATCH) for p in players.values() for m in p.modules()):
         raise RecipeError("BatchNorm has nothing to learn from one image", fix="--batch 2 or more")
     swaps = next((t for t in recipe.tricks if t.swaps), None)
@@ -54,7 +55,7 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
 
 
 def _check_translation(recipe: Recipe) -> None:
-    """A game that translates needs networks that do."""
+    """A game that translates needs networks that do, and no trick that needs noise."""
     game, nets = type(recipe.game), type(recipe.nets)
     if game.translates != nets.translates:
         takes = {True: "images", False: "noise"}
@@ -63,6 +64,13 @@ def _check_translation(recipe: Recipe) -> None:
             why=f"G is given {takes[game.translates]} in this game, "
             f"and {takes[nets.translates]} by these networks",
             fix="--preset pix2pix, or --nets UNet" if game.translates else "--game Pix2Pix",
+        )
+    noisy = next((t for t in recipe.tricks if t.steps_in_noise), None)
+    if noisy and game.translates:
+        raise RecipeError(
+            f"{noisy!r} and {game.__name__} do not go together",
+            why="it takes a step in G's noise, and this G is shown images",
+            fix=f"leave {type(noisy).__name__} out of --tricks",
         )
 
 
@@ -84,6 +92,18 @@ def _check_groups(recipe: Recipe, D: nn.Module, batch: int) -> None:
                 f"batch: {size} samples go together and {batch} are no multiple of it",
                 fix=f"--batch {near * recipe.batch // batch}",
             )
+
+
+def _check_mixing(recipe: Recipe, name: str, D: nn.Module) -> None:
+    """A D that looks at several samples must say so, or it is shown real and fake as one batch."""
+    layer = next((m for m in D.modules() if isinstance(m, _WHOLE_BATCH)), None)
+    if layer is not None and not getattr(D, "mixes", False):
+        raise RecipeError(
+            f"{name} of {type(recipe.nets).__name__} has a {type(layer).__name__} but does not "
+            "say that it mixes samples",
+            why="real and fake would be normalised as one batch",
+            fix="write mixes = True into its class",
+        )
 
 
 def warnings(recipe: Recipe, players: Players) -> list[str]:

@@ -3,7 +3,7 @@
 from sparring.tricks.auxiliary import AuxiliaryClassifier, Reconstruction
 from sparring.tricks.consistency import Consistency, LatentConsistency
 from sparring.tricks.memory import HistoricalAveraging, LeCam, Replay, WeightClipping
-from sparring.tricks.penalties import DRAGAN, R1, R2, FeatureMatching, GradientPenalty
+from sparring.tricks.penalties import DRAGAN, R1, R2, Drift, FeatureMatching, GradientPenalty
 from sparring.tricks.trick import State, Trick, View, Weights, slopes
 from sparring.tricks.unroll import Unrolled
 from sparring.tricks.variety import ModeSeeking, PathLength
@@ -17,6 +17,7 @@ __all__ = [
     "AuxiliaryClassifier",
     "Consistency",
     "DiffAugment",
+    "Drift",
     "FeatureMatching",
     "GradientPenalty",
     "HistoricalAveraging",

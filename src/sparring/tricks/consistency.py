@@ -59,6 +59,7 @@ class LatentConsistency(Trick):
 
     paper: ClassVar[str] = Consistency.paper
     own_fakes: ClassVar[bool] = True
+    steps_in_noise: ClassVar[bool] = True
     d: float = 5.0
     g: float = 0.5
     sigma: float = 0.05

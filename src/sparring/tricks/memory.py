@@ -89,7 +89,10 @@ class Replay(Trick):
     def init(self, view: View, state: State) -> State:
         n = view.fake.shape[0]
         if self.size < n:
-            raise RecipeError(f"{self!r}: the pool must hold at least one batch, which is {n}")
+            raise RecipeError(
+                f"{self!r}: the pool must hold at least one batch, which is {n}",
+                fix=f"Replay(size={n}) or more",
+            )
         pool = torch.zeros((self.size, *view.fake.shape[1:])).to(view.fake)
         filled = torch.zeros((), dtype=torch.int64, device=pool.device)
         labels = {} if view.c is None else {"c": view.c.new_zeros((self.size, *view.c.shape[1:]))}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sparring.errors import RecipeError
 from sparring.parts import require
-from sparring.schedules import Schedule, value
+from sparring.schedules import Schedule, least, value
 from sparring.tricks.trick import CLASS_LOGITS, DECODED, State, Trick, View, slopes
 
 
@@ -27,8 +27,7 @@ class _Slope(Trick, abstract=True):
 
     def check(self) -> None:
         super().check()
-        gamma = self.gamma.start if isinstance(self.gamma, Schedule) else self.gamma
-        require(gamma >= 0, "gamma must not be negative")
+        require(least(self.gamma) >= 0, "gamma must not be negative")
         require(0 < self.share <= 1, "share must lie in (0, 1]")
 
     def _penalty(
@@ -128,6 +127,23 @@ class DRAGAN(_Norm):
         return real + self.spread * deviation * view.rng.normal(*real.shape).to(real)
 
 
+class Drift(Trick):
+    """Keeps D's logits of real images from drifting away from zero: weight E D(real)^2.
+
+    For losses that read differences of logits alone, as Wasserstein does.
+    """
+
+    paper: ClassVar[str] = "Karras et al. 2018, Progressive growing of GANs, arXiv:1710.10196"
+    weight: float = 1e-3
+
+    def check(self) -> None:
+        super().check()
+        require(self.weight >= 0, "weight must not be negative")
+
+    def d_term(self, view: View, state: State) -> Tensor | float:
+        return self.weight * view.real_logits.square().mean()
+
+
 class FeatureMatching(Trick):
     """G matches the mean of a layer of D over real images: weight |E f(real) - E f(fake)|^2.
 
@@ -141,6 +157,10 @@ class FeatureMatching(Trick):
     needs_real: ClassVar[bool] = True
     weight: float = 1.0
     layer: str = ""
+
+    def check(self) -> None:
+        super().check()
+        require(self.weight >= 0, "weight must not be negative")
 
     def g_term(self, view: View, state: State) -> Tensor | float:
         layers = [n for n in view.fake_features if n != CLASS_LOGITS and not n.startswith(DECODED)]

@@ -90,6 +90,7 @@ class Trick(Part, kind="tricks", abstract=True):
     together: `per_sample`, whether a term is of each sample's own slope; `mixes_pairs`, whether a
     term joins real and fake row by row; `swaps`, whether `fakes` gives D others than G has just
     made (their conditions go to `fake_c`), and `own_fakes`, whether the trick needs those;
+    `steps_in_noise`, whether a term asks G about other noise, which a G that translates has not;
     `follows`, whether D's optimiser must have a step as a function; `guesses`, whether D must guess
     the condition; `decodes`, whether D must decode what it sees from its layers.
 
@@ -103,6 +104,7 @@ class Trick(Part, kind="tricks", abstract=True):
     mixes_pairs: ClassVar[bool] = False
     swaps: ClassVar[bool] = False
     own_fakes: ClassVar[bool] = False
+    steps_in_noise: ClassVar[bool] = False
     follows: ClassVar[bool] = False
     guesses: ClassVar[bool] = False
     decodes: ClassVar[bool] = False

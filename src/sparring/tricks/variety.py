@@ -19,6 +19,7 @@ class ModeSeeking(Trick):
     """
 
     paper: ClassVar[str] = "Mao et al. 2019, Mode seeking GANs, arXiv:1903.05628"
+    steps_in_noise: ClassVar[bool] = True
     weight: float = 1.0
 
     def check(self) -> None:
@@ -43,6 +44,7 @@ class PathLength(Trick):
     """
 
     paper: ClassVar[str] = "Karras et al. 2020, StyleGAN2, arXiv:1912.04958"
+    steps_in_noise: ClassVar[bool] = True
     weight: float = 2.0
     decay: float = 0.99
     share: float = 0.5

@@ -11,7 +11,7 @@ from torch import Tensor
 from sparring.errors import RecipeError
 from sparring.parts import require
 from sparring.randomness import Draws
-from sparring.schedules import Linear, Schedule, value
+from sparring.schedules import Linear, Schedule, least, value
 from sparring.tricks import augment
 from sparring.tricks.trick import State, Trick, View
 
@@ -30,8 +30,7 @@ class InstanceNoise(Trick):
 
     def check(self) -> None:
         super().check()
-        sigma = self.sigma.start if isinstance(self.sigma, Schedule) else self.sigma
-        require(sigma >= 0, "sigma must not be negative")
+        require(least(self.sigma) >= 0, "sigma must not be negative")
 
     def see(self, view: View, state: State, images: Tensor) -> Tensor:
         noise = view.rng.normal(*images.shape).to(images)
