@@ -110,6 +110,16 @@ def test_lpips_of_samples(test_data) -> None:
     assert moved.grad.abs().max() > 0
 
 
+@pytest.mark.realdata
+def test_lpips_takes_noise_for_uniform_and_flat_colours_for_diverse(test_data) -> None:
+    """One noise looks like another, so that it scores lower than photos, which have 0.2."""
+    offer(test_data / "lpips_alex_fp32.safetensors")
+    noise = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8)
+    flat = noise[:, :, :1, :1].expand(-1, -1, 32, 32)
+    found = [LPIPS().score(real(noise), fake(x))[0].value for x in (noise, flat)]
+    assert found[0] < 0.1 < 0.25 < found[1]
+
+
 def test_lpips_says_what_it_cannot_read() -> None:
     for x, why in ((images(8), "needs 31 pixels"), (images(8, channels=2), "1 or 3 channels")):
         scores, skipped = evaluate([LPIPS()], real(x), fake(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -40,6 +41,8 @@ from sparring.recipe import Recipe
 from sparring.runs import Run, read_checkpoint
 from sparring.schedules import Cosine, FlatThenLinear, Linear
 from sparring.training import Stopped, resume, train
+from sparring.training.device import Device
+from sparring.training.setup import Setup, open_data
 from sparring.tricks import (
     ADA,
     DRAGAN,
@@ -295,6 +298,29 @@ def test_every_trick_is_resumed():
     ours = {c for c in catalogue(Trick) if c.__module__.startswith("sparring.")}
     few = PRESETS["fewshot"]().tricks  # asks for the D of FewShot
     assert ours == {type(t) for t in EVERY_TRICK + OTHER_TRICKS + CLASS_TRICKS + few}
+
+
+@pytest.mark.parametrize("name", [n for n in MORE if n != "bf16"])
+def test_a_step_leaves_no_tensors_to_the_collector(name, tmp_path):
+    """Cycles would hold the memory of steps gone by until it comes round."""
+
+    def held() -> int:
+        return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
+
+    recipe, material = open_data(tiny(name, tmp_path))
+    setup = Setup(recipe, material, Device("cpu", "fp32"))
+    for number in range(3):
+        setup.advance(number)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(3, 8):
+            setup.advance(number)
+        before = held()
+        gc.collect()
+        assert held() == before
+    finally:
+        gc.enable()
 
 
 def test_extending_a_finished_run_goes_on(tmp_path):

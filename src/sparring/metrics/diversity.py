@@ -80,7 +80,7 @@ class MSSSIM(Diversity):
 
 
 class LPIPS(Diversity):
-    """Mean perceptual distance of random pairs of samples: high is diverse, and noise is highest.
+    """Mean perceptual distance of random pairs of samples: high is diverse, but noise scores low.
 
     By LPIPS 0.1 with AlexNet, of images of 31 pixels or more, grey ones repeated to three channels.
     """

@@ -8,14 +8,13 @@ each of its moments is drawn on in a straight line to the batch at hand; the gre
 
 from __future__ import annotations
 
-import gc
 import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from shutil import disk_usage
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -38,26 +37,12 @@ _SECONDS = 1.0
 
 
 class Alive(TorchDispatchMode):
-    """Counts the bytes of the tensors made inside that are alive: now, and at each new one.
-
-    Cycles are not collected meanwhile, so that a count does not hang on when that would happen.
-    """
+    """Counts the bytes of the tensors made inside that are alive: now, and at each new one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.known: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self.now, self.course = 0, [0]
-        self.collecting = gc.isenabled()
-
-    def __enter__(self) -> Self:
-        self.collecting = gc.isenabled()
-        gc.disable()
-        return super().__enter__()
-
-    def __exit__(self, *raised: Any) -> None:
-        super().__exit__(*raised)
-        if self.collecting:
-            gc.enable()
 
     @property
     def peak(self) -> int:

@@ -178,11 +178,11 @@ class Step:
                 draw=pair.draw,
                 images=images,
                 draws=partial(self.draws, number, side),
+                d_loss=lambda D, v: self.d_loss(D, replace(v, _rngs={}), number),
+                d_step=partial(self.d_step, pair.D),
+                ask=lambda D, x, c: ask(D, x, c, self.device.autocast).logits,
                 mean=self.device.mean,
             )
-            view.d_loss = lambda D, v=view, n=number: self.d_loss(D, replace(v, _rngs={}), n)
-            view.d_step = partial(self.d_step, pair.D)
-            view.ask = lambda x, c, v=view: ask(v.D, x, c, self.device.autocast).logits
             if side == "d" and self.states:
                 for key, trick in self.tricks:
                     state = self.states[view.pair][key]

@@ -45,7 +45,7 @@ class Consistency(Trick):
             (self.fake, view.fake_seen, view.fake_c, view.fake_logits),
         ):
             if weight:
-                changed = view.ask(self.augment.see(view, state, x), c)
+                changed = view.ask(view.D, self.augment.see(view, state, x), c)
                 term = term + weight * (logits - changed).square().mean()
         return term
 
@@ -81,8 +81,8 @@ class LatentConsistency(Trick):
             near = self._near(view)
         # What other tricks do to all that D sees they do to neither of the two.
         plain = view.fake_seen is view.fake
-        logits = view.fake_logits if plain else view.ask(view.fake, view.c)
-        return self.d * (logits - view.ask(near, view.c)).square().mean()
+        logits = view.fake_logits if plain else view.ask(view.D, view.fake, view.c)
+        return self.d * (logits - view.ask(view.D, near, view.c)).square().mean()
 
     def g_term(self, view: View, state: State) -> Tensor | float:
         return -self.g * (view.fake - self._near(view)).square().mean()

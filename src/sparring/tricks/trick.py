@@ -36,11 +36,13 @@ class View:
     D's logits at the first k seen inputs, filled for tricks with `slopes`; c: conditions or None;
     fake_c: those of fake, which are c unless a trick's `fakes` has swapped some;
     z: G's noise; draw: another fake for the same conditions; images: reals shown so far (int64,
-    0-d, on the device: no Python `if` on it); d_loss: D's whole objective as a function of D;
-    d_step: a step of D's optimiser as a function of weights, gradients and what it remembers, all
-    by name ({} for what it remembers now); ask: D's logits of inputs and their
-    conditions, float32; boundary: the logit above which D says "real"; mean: the mean over
+    0-d, on the device: no Python `if` on it); d_loss: D's whole objective as a function of D and
+    a view; d_step: a step of D's optimiser as a function of weights, gradients and what it
+    remembers, all by name ({} for what it remembers now); ask: the logits of a D, of inputs and
+    their conditions, float32; boundary: the logit above which D says "real"; mean: the mean over
     processes; notes: 0-d tensors to log or to carry to `after_step`.
+
+    No field refers to the view itself: such a cycle keeps a step's tensors until it is collected.
     """
 
     side: Literal["d", "g"]
@@ -55,9 +57,9 @@ class View:
     fake_c: Tensor | None = None
     z: Tensor | None = None
     draw: Callable[[], Tensor] | None = None
-    d_loss: Callable[[nn.Module], Tensor] | None = None
+    d_loss: Callable[[nn.Module, View], Tensor] | None = None
     d_step: Follow | None = None
-    ask: Callable[[Tensor, Tensor | None], Tensor] | None = None
+    ask: Callable[[nn.Module, Tensor, Tensor | None], Tensor] | None = None
     boundary: Tensor | float = 0.0
     mean: Callable[[Tensor], Tensor] = lambda x: x
     notes: dict[str, Tensor] = field(default_factory=dict)

@@ -37,8 +37,9 @@ class Unrolled(Trick):
         }
         other, memory = _With(D, weights), {}
         for _ in range(self.steps):
+            loss = view.d_loss(other, view)
             found = torch.autograd.grad(
-                view.d_loss(other), list(weights.values()), create_graph=True, allow_unused=True
+                loss, list(weights.values()), create_graph=True, allow_unused=True
             )
             weights, memory = view.d_step(weights, dict(zip(weights, found, strict=True)), memory)
             other = _With(D, weights)
