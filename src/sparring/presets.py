@@ -254,7 +254,8 @@ def sagan() -> Recipe:
 def r3() -> Recipe:
     """R3GAN with dense convolutions: paired relativistic loss, R1 and R2, no normalisation.
 
-    gamma is for 28 to 32 pixels; about 2 at 64, 16 at 128 and 150 at 256.
+    gamma is for 28 to 32 pixels, for CIFAR-10 the paper has a tenth of it; about 2 at 64, 16 at
+    128 and 150 at 256.
     Paper: Huang et al. 2024, arXiv:2501.05441. Command: `sparring train cifar10 --preset r3`.
     Score: scaled down, 55 s of one core, domain-fid 182, one seed; in full not yet measured.
     """

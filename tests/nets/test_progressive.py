@@ -70,6 +70,8 @@ def test_fade_in_at_zero_is_the_upsampled_lower_stage(nets, level):
     """G's images, and D's logits of images from below, just before and just after a size begins."""
     G, D = pair(nets)
     z, start = G.noise(3, Draws(0, "z")).double(), 100 * (2 * level - 1)
+    if isinstance(nets, StyleGAN):  # which mixes styles among other layers from here on
+        G.mixing = 0.0
     G.at(start - 1)
     D.at(start - 1)
     assert (G.level, G.alpha) == (level - 1, 1.0)
@@ -83,6 +85,15 @@ def test_fade_in_at_zero_is_the_upsampled_lower_stage(nets, level):
     assert_close(D(enlarged(before, 2)), said, rtol=0, atol=1e-5)
     G.at(start + 50)
     assert (G(z) - enlarged(before, 2)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("seen", [0, 250, 600])
+def test_styles_are_mixed_among_the_layers_there_are(seen):
+    """The second style takes over within the layers of this stage, or it would not be seen."""
+    G, _ = pair(replace(PARTS[1], mixing=1.0), seen)
+    ws = G.styles(images(512, G.latent))
+    first = (ws == ws[:, :1]).all(2).sum(1)
+    assert first.unique().tolist() == list(range(1, 2 * (G.level + 1)))
 
 
 @every_net

@@ -218,6 +218,10 @@ class _StyleGenerator(_Grower, StyleGenerator):
         )
         self.images = nn.ModuleList(EqualConv(o, spec.shape[0], 1) for o in channels)
 
+    @property
+    def used(self) -> int:
+        return 2 * (self.level + 1)
+
     def forward(self, z: Tensor, c: Tensor | None = None, styles: Tensor | None = None) -> Tensor:
         ws = self.styles(z, c) if styles is None else styles
         noises = self.noises(z) or [None] * self.layers

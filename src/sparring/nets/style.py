@@ -58,6 +58,11 @@ class StyleGenerator(Generator):
             w = act(layer(w))
         return w
 
+    @property
+    def used(self) -> int:
+        """How many of the layers make the image: a G that grows has not all of them yet."""
+        return self.layers
+
     def styles(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """The w of each layer, (n, layers, width): mixed in training mode, truncated as asked."""
         ws = self.style(z, c)[:, None].expand(-1, self.layers, -1)
@@ -65,7 +70,7 @@ class StyleGenerator(Generator):
             other = self.style(z[:, self.own :], c)[:, None]
             at = 2 * self.own
             whether, where = 0.5 + 0.5 * torch.erf(z[:, at : at + 2] / math.sqrt(2)).T
-            first = 1 + (where * (self.layers - 1)).floor()
+            first = 1 + (where * (self.used - 1)).floor()
             first = torch.where(whether < self.mixing, first, self.layers)
             later = torch.arange(self.layers, device=z.device) >= first[:, None]
             ws = torch.where(later[:, :, None], other, ws)

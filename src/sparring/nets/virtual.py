@@ -11,7 +11,8 @@ from sparring.nets.normalise import precise
 
 
 class VirtualBatchNorm(nn.Module):
-    """Each sample is normalised by the statistics of the references and itself.
+    """Each sample is normalised by the statistics of the references and itself, and these by
+    their own alone.
 
     The first `references` rows of the input (n, C) or (n, C, H, W) are the references: a fixed
     batch that passes through the network beside every other. Of each channel mean and variance are
@@ -29,7 +30,8 @@ class VirtualBatchNorm(nn.Module):
         wide = precise(x)
         own = wide.flatten(2) if x.dim() > 2 else wide[:, :, None]
         means, squares = own.mean(2), own.square().mean(2)
-        share = 1 / (self.references + 1)
+        share = torch.full_like(means[:, :1], 1 / (self.references + 1))
+        share[: self.references] = 0
         mean, square = (
             m[: self.references].mean(0) * (1 - share) + m * share for m in (means, squares)
         )
