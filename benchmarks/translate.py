@@ -316,12 +316,9 @@ def speed_pix2pix(data: Path) -> dict[str, Any]:
     """img/s of sparring's step beside the plain loop with the same networks, in turns."""
     found = {}
     for batch, width in ((1, 16), (4, 16), (1, 64)):
-        recipe = replace(
-            facades(data), batch=batch, jitter=0.0, nets=UNet(width=width, d_width=width), ema=0
-        )
-        filled, material = open_data(recipe)
-        setup, loop = Setup(filled, material, Device("cpu")), Loop(recipe, material)
-        found[f"batch {batch}, width {width}"] = _beside(setup, loop)
+        nets = UNet(width=width, d_width=width)
+        recipe = replace(facades(data), batch=batch, jitter=0.0, nets=nets, ema=0)
+        found[f"batch {batch}, width {width}"] = _beside(recipe, Loop)
     return {"img_per_s": found}
 
 
@@ -331,31 +328,32 @@ def speed_cyclegan(data: Path) -> dict[str, Any]:
     for batch, width, blocks in ((1, 16, 3), (4, 16, 3), (1, 32, 6)):
         nets = ResidualTranslator(width=width, blocks=blocks, d_width=width, d_layers=2)
         recipe = replace(portraits(data), batch=batch, jitter=0.0, nets=nets, ema=0)
-        filled, material = open_data(recipe)
-        setup, loop = Setup(filled, material, Device("cpu")), CycleLoop(recipe, material)
-        found[f"batch {batch}, width {width}, {blocks} blocks"] = _beside(setup, loop)
+        found[f"batch {batch}, width {width}, {blocks} blocks"] = _beside(recipe, CycleLoop)
     return {"img_per_s": found}
 
 
-def _beside(setup: Setup, loop: Loop | CycleLoop) -> dict[str, float]:
-    ours, theirs = _in_turns(setup.advance, lambda _: loop.step())
-    batch = setup.recipe.batch
-    speeds = {"sparring": round(batch / ours, 1), "loop": round(batch / theirs, 1)}
-    return {**speeds, "ratio": round(theirs / ours, 3)}
+def _beside(recipe: Recipe, plain: type[Loop | CycleLoop]) -> dict[str, float]:
+    """sparring's step in both precisions that `auto` chooses from, the loop in fp32."""
+    filled, material = open_data(recipe)
+    loop = plain(recipe, material)
+    ours = [Setup(filled, material, Device("cpu", p)).advance for p in ("fp32", "bf16")]
+    fp32, bf16, theirs = _in_turns(*ours, lambda _: loop.step())
+    speeds = {"fp32": fp32, "bf16": bf16, "loop": theirs}
+    found = {name: round(recipe.batch / seconds, 1) for name, seconds in speeds.items()}
+    ratios = {"ratio": round(theirs / fp32, 3), "ratio bf16": round(theirs / bf16, 3)}
+    return {**found, **ratios}
 
 
-def _in_turns(
-    first: Callable[[int], Any], second: Callable[[int], Any], rounds: int = 7, steps: int = 8
-) -> tuple[float, float]:
-    """Seconds of the processor a step, the median of rounds that take turns."""
-    spent: tuple[list[float], list[float]] = ([], [])
+def _in_turns(*ways: Callable[[int], Any], rounds: int = 7, steps: int = 6) -> list[float]:
+    """Seconds of the processor a step of each way, the median of rounds that take turns."""
+    spent: list[list[float]] = [[] for _ in ways]
     for turn in range(rounds):
-        for step, times in zip((first, second), spent, strict=True):
+        for step, times in zip(ways, spent, strict=True):
             start = time.process_time()
             for number in range(steps):
                 step(turn * steps + number)
             times.append((time.process_time() - start) / steps)
-    return median(spent[0][1:]), median(spent[1][1:])
+    return [median(times[1:]) for times in spent]
 
 
 ARMS = {

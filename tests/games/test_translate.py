@@ -256,6 +256,34 @@ def test_what_g_owes_there_and_back(tmp_path):
     assert_close(step.moved("G_back.w"), -0.1 * (owed + adversarial), atol=1e-6, rtol=1e-5)
 
 
+class Centred(Scaled):
+    """w (a - the mean of the batch): what it makes of an image depends on the others."""
+
+    mixes = True
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return super().forward(z - z.mean())
+
+
+@pytest.mark.parametrize("kind", [Scaled, Centred])
+def test_two_batches_in_one_pass_change_nothing(kind):
+    """Cycle and identity share a pass where G bears it: in float64 both are what they were."""
+    rng = torch.Generator().manual_seed(0)
+    a, x = torch.randn(2, 3, 1, 4, 4, generator=rng, dtype=torch.float64).unbind()
+    G, back = kind(1).double(), kind(1).double()
+    batch = Batch(x=x, a=a)
+    players = {"G": G, "G_back": back, "D": nn.Identity(), "D_back": nn.Identity()}
+    game = CycleGAN(cycle=1.0, identity=1.0)
+    passes = []
+    G.register_forward_hook(lambda module, args, made: passes.append(len(made)))
+    pairs = game.pairs(players, batch, lambda name: Draws(0, name))
+    found = game.terms(players, pairs)
+    assert passes == ([3, 6] if kind is Scaled else [3, 3, 3])
+    cycle = (back(G(a)) - a).abs().mean() + (G(back(x)) - x).abs().mean()
+    assert_close(found["cycle"], cycle)
+    assert_close(found["identity"], (G(x) - x).abs().mean() + (back(a) - a).abs().mean())
+
+
 def test_without_identity_the_channels_may_differ(tmp_path):
     data = two_sets(tmp_path, (1, 3))
     with pytest.raises(RecipeError, match=r"channels are never the same.*identity=0"):

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from toys import TRANSLATORS
 
 from sparring.errors import RecipeError
-from sparring.nets import Spec, SuperResolver, UNet
+from sparring.nets import ResidualTranslator, Spec, SuperResolver, UNet
 from sparring.randomness import Draws, seeded
 
 every = pytest.mark.parametrize("nets", TRANSLATORS.values(), ids=lambda n: type(n).__name__)
@@ -68,6 +68,16 @@ def test_a_translation_does_not_hang_on_its_batch(nets):
     a = images(3, *spec.inputs)
     assert_close(G(a)[:1], G(a[:1]))
     assert_close(D(G(a))[:1], D(G(a[:1])))
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "layer", "none"])
+@pytest.mark.parametrize("kind", [UNet, ResidualTranslator])
+def test_a_generator_says_whether_it_mixes(kind, norm):
+    nets = kind(width=4, norm=norm, **({"dropout": 0.0} if kind is UNet else {"blocks": 1}))
+    G, _ = build(nets, spec_of(nets))
+    a = images(3, 3, 32, 48)
+    alone = torch.allclose(G(a)[:1], G(a[:1]), atol=1e-5)
+    assert G.mixes is not alone
 
 
 @every

@@ -41,11 +41,12 @@ class Generator(nn.Module):
     """z -> x. Images come out in [-1, 1], points unbounded.
 
     `grows`: whether it changes with the images seen. Then it makes smaller images for a while, but
-    whole ones in eval mode.
+    whole ones in eval mode. `mixes`: whether a sample depends on the others of its batch.
     """
 
     latent: int
     grows: bool = False
+    mixes: bool = False
 
     def at(self, images: int) -> None:
         """Called before each step with the number of images seen."""

@@ -26,6 +26,21 @@ class PixelNorm(nn.Module):
         return (wide * (wide.square().mean(1, keepdim=True) + 1e-8).rsqrt()).to(x.dtype)
 
 
+class InstanceNorm(nn.GroupNorm):
+    """Each channel of each sample has mean 0 and variance 1: (n, C, ...) -> the same.
+
+    Ulyanov et al. 2016, arXiv:1607.08022. As InstanceNorm2d, of maps of one pixel too. On a CPU
+    torch normalises channels-last maps of one channel a group ten times as slowly as contiguous
+    ones, in bfloat16 thirty times.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.contiguous())
+
+
 def normalising(norm: Norm, width: int) -> nn.Module:
     """The layer over maps (n, width, h, w); of these only batch makes samples mix.
 
@@ -38,7 +53,7 @@ def normalising(norm: Norm, width: int) -> nn.Module:
         case "layer":
             return nn.GroupNorm(1, width)
         case "instance":
-            return nn.GroupNorm(width, width)  # as InstanceNorm2d, of maps of one pixel too
+            return InstanceNorm(width)
         case "pixel":
             return PixelNorm()
         case "none":

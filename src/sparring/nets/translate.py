@@ -195,6 +195,7 @@ class _UNet(Translator):
     def __init__(self, spec: Spec, nets: UNet) -> None:
         super().__init__()
         channels, made = same_size(spec, "UNet")
+        self.mixes = nets.norm == "batch"
         self.depth = nets.depth or min(8, min(spec.shape[1:]).bit_length() - 1)
         if self.depth < 1:
             raise RecipeError("UNet cannot halve images of one pixel", fix="--size 64")
@@ -233,6 +234,7 @@ class _ResidualTranslator(Translator):
     def __init__(self, spec: Spec, nets: ResidualTranslator) -> None:
         super().__init__()
         channels, made = same_size(spec, "ResidualTranslator")
+        self.mixes = nets.norm == "batch"
         w = nets.width
 
         def then(conv: nn.Module, width: int) -> list[nn.Module]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import RecipeError
+from sparring.nets.normalise import InstanceNorm
 
 Precision = Literal["fp32", "bf16"]
 T = TypeVar("T")
@@ -83,8 +84,15 @@ class Device:
         return self.rank == 0
 
     def place(self, net: nn.Module) -> nn.Module:
-        """The network on this device; convolutions in the channels-last layout."""
-        return net.to(self.torch).to(memory_format=torch.channels_last)  # pyright: ignore
+        """The network on this device; convolutions in the channels-last layout.
+
+        Not so on a CPU where maps are normalised one by one: there torch is slow at that in this
+        layout, and turning them back and forth costs more than it saves.
+        """
+        net = net.to(self.torch)
+        if self.kind == "cpu" and any(isinstance(m, InstanceNorm) for m in net.modules()):
+            return net
+        return net.to(memory_format=torch.channels_last)  # pyright: ignore
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Computes networks in bfloat16 where that is the precision."""
