@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,6 +182,34 @@ def test_every_trick_meets_pairs_as_it_meets_images(tmp_path):
     # The stored fakes keep their own inputs.
     fed = {x.numpy().tobytes() for turn in range(3) for x in steps[0].setup.feed(turn).a}  # pyright: ignore
     assert all(x[:1].numpy().tobytes() in fed for x in pool)
+
+
+def test_paired_features_are_matched_place_by_place_over_all_scales():
+    """pix2pixHD's sum over scales and layers of |f(real) - f(fake)| / N, on a real D."""
+    D = UNet(d_width=4, d_layers=1, scales=2).discriminator(Spec((4, 16, 16)))
+    rng = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(2, 3, 4, 16, 16, generator=rng).unbind()
+    f, g = (D(x, features=True)[1] for x in (real, fake))
+    view: Any = SimpleNamespace(real_features=f, fake_features=g)
+    wanted = sum((f[n] - g[n]).abs().sum() / f[n].numel() for n in f)
+    assert {n.partition(".")[0] for n in f} == {"scale0", "scale1"}
+    found = FeatureMatching(weight=10.0, paired=True).g_term(view, {})
+    assert_close(found, 10 * wanted)
+    one = FeatureMatching(paired=True, layer="scale1.layer0").g_term(view, {})
+    assert_close(one, (f["scale1.layer0"] - g["scale1.layer0"]).abs().mean())
+
+
+def test_only_g_pays_for_paired_features(tmp_path):
+    trick = FeatureMatching(weight=2.0, paired=True)
+    (off,) = walk(recipe(tmp_path))
+    (on,) = walk(recipe(tmp_path, tricks=(trick,)))
+    assert_close(on.moved("D.v"), off.moved("D.v"))
+    assert on.stats["g_loss"] > off.stats["g_loss"]
+    data = two_sets(tmp_path)
+    with pytest.raises(RecipeError, match=r"own target.*in CycleGAN there are none"):
+        set_up(recipe(tmp_path, data=data, game=CycleGAN(), tricks=(trick,)))
+    (line,) = set_up(recipe(tmp_path, tricks=(trick, DiffAugment()))).warnings
+    assert "DiffAugment() has changed each of them in another way" in line
 
 
 @pytest.mark.parametrize(

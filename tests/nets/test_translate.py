@@ -125,6 +125,21 @@ def test_a_discriminator_has_no_more_layers_than_the_image_bears(side, layers):
     assert min(D(images(2, 3, side, side)).shape) >= 1
 
 
+@pytest.mark.parametrize("side", [(8, 8), (31, 48), (64, 64)], ids=str)
+@pytest.mark.parametrize("scales", [1, 2])
+def test_a_whole_image_is_judged_as_one(side, scales):
+    if min(side) < 8 * scales:
+        return
+    nets = UNet(d_width=4, d_whole=True, d_layers=0, d_norm="none", scales=scales)
+    D = nets.discriminator(Spec((2, *side)))
+    x = images(3, 2, *side).requires_grad_()
+    logits = D(x)
+    assert logits.shape == (3, scales, 1, 1)
+    (slope,) = torch.autograd.grad(logits[1].sum(), x)
+    assert (slope[1].abs().sum(0) > 0).float().mean() > 0.9  # an odd last line may be left out
+    assert not slope[[0, 2]].any()
+
+
 def test_scales_are_judged_apart_and_count_alike():
     D = UNet(d_width=4, d_layers=1, scales=2, d_norm="none").discriminator(Spec((1, 32, 32)))
     x = images(1, 1, 32, 32)
@@ -172,6 +187,30 @@ def test_super_resolution_starts_near_bicubic_interpolation():
     bicubic = torch.nn.functional.interpolate(a, scale_factor=4.0, mode="bicubic")
     error, size = (G(a) - bicubic).square().mean(), bicubic.square().mean()
     assert error < size / 2
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_a_residual_dense_block_is_that_of_the_paper(factor):
+    """ESRGAN's equations by hand, with its scaling of 0.2; 16.7 million weights as published."""
+    spec = Spec((3, 8 * factor, 8 * factor), inputs=(3, 8, 8))
+    G, _ = build(SuperResolver(width=6, blocks=1, dense=4), spec)
+    assert G(images(2, 3, 8, 8)).shape == (2, 3, 8 * factor, 8 * factor)
+    (block,) = G.blocks
+    x = images(2, 6, 8, 8)
+    y = x
+    for dense in block.blocks:
+        seen = y
+        for conv in dense.layers[:4]:
+            new = torch.nn.functional.leaky_relu(conv(seen), 0.2)
+            seen = torch.cat([seen, new], 1)
+        y = y + 0.2 * dense.layers[4](seen)
+    assert_close(block(x), 0.2 * y)
+    if factor == 4:
+        spec = Spec((3, 32, 32), inputs=(3, 8, 8))
+        whole = SuperResolver(blocks=23, dense=32).generator(spec)
+        dense = sum((64 + 32 * k) * 9 * o + o for k, o in enumerate([32] * 4 + [64]))
+        assert sum(p.numel() for p in whole.blocks.parameters()) == 23 * 3 * dense
+        assert 16e6 < 23 * 3 * dense < 17e6
 
 
 def test_factors_that_super_resolution_cannot():

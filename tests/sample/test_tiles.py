@@ -30,10 +30,11 @@ def image(*shape: int) -> Tensor:
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 8])
 @pytest.mark.parametrize("tile", [16, 33])
-def test_super_resolution_in_tiles_is_that_of_the_whole(factor, tile):
-    side = 8 * factor
+@pytest.mark.parametrize("dense", [0, 3])
+def test_super_resolution_in_tiles_is_that_of_the_whole(factor, tile, dense):
+    side, nets = 8 * factor, SuperResolver(width=4, blocks=1 if dense else 2, dense=dense)
     with seeded(0, "weights"):
-        G = SuperResolver(width=4, blocks=2).generator(Spec((3, side, side), inputs=(3, 8, 8)))
+        G = nets.generator(Spec((3, side, side), inputs=(3, 8, 8)))
     for p in G.parameters():  # so that everything it can see matters
         nn.init.normal_(p, 0, 0.2)
     G.eval()
@@ -42,6 +43,21 @@ def test_super_resolution_in_tiles_is_that_of_the_whole(factor, tile):
         whole, pieces = G(a), tiled(G, a, tile)
     assert whole.shape == (2, 3, factor * 41, factor * 57)
     assert_close(pieces, whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dense", [0, 3])
+def test_nothing_beyond_its_reach_matters_and_what_is_nearer_may(dense):
+    with seeded(0, "weights"):
+        nets = SuperResolver(width=4, blocks=1, dense=dense)
+        G = nets.generator(Spec((1, 16, 16), inputs=(1, 8, 8))).double().eval()
+    for p in G.parameters():
+        nn.init.uniform_(p, 0.1, 0.5)  # nothing cancels
+    a = torch.zeros(1, 1, 3, 61, dtype=torch.float64).requires_grad_()
+    made = G.train()(a)
+    (slope,) = torch.autograd.grad(made[..., 60:62].sum(), a)
+    far = (slope.abs().sum((0, 1, 2)).nonzero().squeeze(1) - 30).abs().max()
+    assert G.reach == (18 if dense else 5)
+    assert G.reach - 1 <= far <= G.reach
 
 
 def test_a_reach_of_one_less_would_show():

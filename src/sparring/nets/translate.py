@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
 from sparring.errors import RecipeError
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
@@ -50,13 +50,15 @@ class Translating(Nets, abstract=True):
     """Networks that translate; what they have in common is D, which judges patches.
 
     d_layers: strided layers of D, of which each patch spans 16 pixels (1), 34 (2), 70 (3) or 142
-    (4); 0 judges single pixels; no more than the image bears. d_width: channels of the first one.
-    scales: how many such D look at it, each at half the size of the one before.
+    (4); 0 judges single pixels; no more than the image bears. d_whole: it judges the image as one,
+    by as many layers as leave 4 to 7 pixels, in place of patches. d_width: channels of the first
+    one. scales: how many such D look at it, each at half the size of the one before.
     """
 
     translates: ClassVar[bool] = True
     d_width: int = 64
     d_layers: int = 3
+    d_whole: bool = False
     d_norm: Norm = "instance"
     scales: int = 1
 
@@ -126,20 +128,25 @@ class SuperResolver(Translating):
 
     Without normalisation, so that what it makes of a place hangs on its surroundings alone, and a
     large image may be taken piece by piece. It learns what bicubic interpolation lacks. width:
-    channels; blocks: two convolutions each.
+    channels; blocks: two convolutions each. dense: each block is one of ESRGAN instead (RRDB), of
+    fifteen convolutions that add so many channels each, which looks 15 pixels far and not 2; the
+    paper has 23 of them and 32 channels.
     """
 
     paper: ClassVar[str] = (
-        "Ledig et al. 2017, SRGAN, arXiv:1609.04802; Lim et al. 2017, EDSR, arXiv:1707.02921"
+        "Ledig et al. 2017, SRGAN, arXiv:1609.04802; Lim et al. 2017, EDSR, arXiv:1707.02921; "
+        "Wang et al. 2018, ESRGAN, arXiv:1809.00219"
     )
     width: int = 64
     blocks: int = 16
+    dense: int = 0
     d_norm: Norm = "none"
 
     def check(self) -> None:
         super().check()
         require(self.width >= 1, "width must be at least 1")
         require(self.blocks >= 1, "blocks must be at least 1")
+        require(self.dense >= 0, "dense must not be negative")
 
     def generator(self, spec: Spec) -> Translator:
         return _SuperResolver(spec, self)
@@ -288,25 +295,25 @@ class _SuperResolver(Translator):
                 fix='--game "Pix2Pix(inputs=Downscale(factor=4))"',
             )
         w = nets.width
-        self.head = nn.Conv2d(channels, w, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(w, w, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(w, w, 3, padding=1)
-            )
-            for _ in range(nets.blocks)
-        )
-        last = nn.Conv2d(w, made, 3, padding=1)
+        self.head = _conv(channels, w)
+        if nets.dense:
+            blocks = [_ResidualDense(w, nets.dense) for _ in range(nets.blocks)]
+            ends = [dense.layers[-1] for block in blocks for dense in block.blocks]
+        else:
+            blocks = [_Residual(w) for _ in range(nets.blocks)]
+            ends = [block[-1] for block in blocks]
+        self.blocks = nn.ModuleList(blocks)
+        last = _conv(w, made)
         self.up = nn.Sequential(*(_larger(w, k) for k in steps), last)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, 0.2)
                 nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
         with torch.no_grad():  # at first it is bicubic interpolation, or nearly
-            last.weight.mul_(0.1)
-            for block in self.blocks:
-                cast(nn.Conv2d, cast(nn.Sequential, block)[-1]).weight.mul_(0.1)
+            for layer in (last, *ends):
+                cast(nn.Conv2d, layer).weight.mul_(0.1)
         # A pixel for each convolution; those behind the first sub-pixel step have one together.
-        self.reach = 2 * nets.blocks + 3
+        self.reach = (15 if nets.dense else 2) * nets.blocks + 3
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         first = x = self.head(z)
@@ -318,8 +325,48 @@ class _SuperResolver(Translator):
         return made if self.training else made.clamp(-1, 1)
 
 
+def _conv(i: int, o: int) -> nn.Conv2d:
+    return nn.Conv2d(i, o, 3, padding=1)
+
+
+class _Residual(nn.Sequential):
+    """What a block of two convolutions adds."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(_conv(width, width), nn.LeakyReLU(0.2), _conv(width, width))
+
+
+class _Dense(nn.Module):
+    """Five convolutions that each see what all before them made, a fifth of it added to x."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        made = [growth] * 4 + [width]
+        self.layers = nn.ModuleList(_conv(width + k * growth, o) for k, o in enumerate(made))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = [x]
+        for layer in self.layers[:-1]:
+            seen.append(leaky_relu(layer(torch.cat(seen, 1)), 0.2))
+        return x + 0.2 * self.layers[-1](torch.cat(seen, 1))
+
+
+class _ResidualDense(nn.Module):
+    """What a residual-in-residual dense block adds: a fifth of three dense blocks in a row."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(_Dense(width, growth) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = x
+        for block in self.blocks:
+            made = block(made)
+        return 0.2 * made
+
+
 def _larger(width: int, factor: int) -> nn.Module:
-    conv = nn.Conv2d(width, width * factor * factor, 3, padding=1)
+    conv = _conv(width, width * factor * factor)
     return nn.Sequential(conv, nn.PixelShuffle(factor), nn.LeakyReLU(0.2))
 
 
@@ -332,7 +379,15 @@ class _Patches(nn.Module):
     def __init__(self, channels: int, size: Sequence[int], nets: Translating) -> None:
         super().__init__()
         layers, i = [], channels
-        if nets.d_layers == 0:
+        height, width = size
+        if nets.d_whole:
+            for k in range(max(1, min(size).bit_length() - 3)):
+                o = nets.d_width * min(8, 2**k)
+                conv = nn.Conv2d(i, o, 4, 2, 1)
+                layers += [_block(conv, o, nets) if k else [conv, nn.LeakyReLU(0.2)]]
+                i, height, width = o, height // 2, width // 2
+            layers += [[nn.Conv2d(i, 1, (height, width))]]
+        elif nets.d_layers == 0:
             layers = [[nn.Conv2d(i, nets.d_width, 1), nn.LeakyReLU(0.2)]]
             wide = 2 * nets.d_width
             layers += [_block(nn.Conv2d(nets.d_width, wide, 1), wide, nets)]

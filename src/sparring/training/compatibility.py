@@ -9,6 +9,7 @@ from sparring.games import Players
 from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
 from sparring.optim import Optimiser
 from sparring.recipe import Recipe
+from sparring.tricks import Trick
 
 _BATCH = nn.modules.batchnorm._BatchNorm
 _WHOLE_BATCH = (MinibatchDiscrimination, MinibatchStddev, _BATCH)
@@ -44,6 +45,13 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
             f"{decoding!r} needs a D that decodes its layers",
             why=f"that of {type(recipe.nets).__name__} does not",
             fix=f"--nets FewShot, or leave {type(decoding).__name__} out of --tricks",
+        )
+    matching = next((t for t in recipe.tricks if getattr(t, "paired", False)), None)
+    if matching and not getattr(recipe.game, "paired", False):
+        raise RecipeError(
+            f"{matching!r} compares each fake with its own target",
+            why=f"in {type(recipe.game).__name__} there are none",
+            fix=f"--tricks {type(matching).__name__}, or --game Pix2Pix",
         )
     unrolls = next((t for t in recipe.tricks if t.follows), None)
     if unrolls and type(recipe.d_optim).follow is Optimiser.follow:
@@ -107,8 +115,14 @@ def _check_mixing(recipe: Recipe, name: str, D: nn.Module) -> None:
 
 
 def warnings(recipe: Recipe, players: Players) -> list[str]:
-    """A line for each penalty that means less with these networks than its name says."""
-    found = []
+    """A line for each trick that means less here than its name says."""
+    changes = next((t for t in recipe.tricks if type(t).see is not Trick.see), None)
+    found = [
+        f"warning: {trick!r} compares a translation with its target after {changes!r} has changed "
+        "each of them in another way"
+        for trick in recipe.tricks
+        if changes and getattr(trick, "paired", False)
+    ]
     for name in recipe.game.discriminators:
         D = players[name]
         whole = getattr(D, "mixes", False) and (

@@ -147,16 +147,21 @@ class Drift(Trick):
 class FeatureMatching(Trick):
     """G matches the mean of a layer of D over real images: weight |E f(real) - E f(fake)|^2.
 
-    `layer` is a name of D's feature dict; empty takes the last one.
+    `layer` is a name of D's feature dict; empty takes the last one. With `paired`, as pix2pixHD has
+    it, each translation matches its own target, place by place: weight times the mean of |f(real) -
+    f(fake)|, added up over all layers of all scales of D, or of `layer` alone. The paper's weight
+    is then 10.
     """
 
     paper: ClassVar[str] = (
-        "Salimans et al. 2016, Improved techniques for training GANs, arXiv:1606.03498"
+        "Salimans et al. 2016, Improved techniques for training GANs, arXiv:1606.03498; "
+        "Wang et al. 2018, pix2pixHD, arXiv:1711.11585"
     )
     features: ClassVar[bool] = True
     needs_real: ClassVar[bool] = True
     weight: float = 1.0
     layer: str = ""
+    paired: bool = False
 
     def check(self) -> None:
         super().check()
@@ -164,9 +169,14 @@ class FeatureMatching(Trick):
 
     def g_term(self, view: View, state: State) -> Tensor | float:
         layers = [n for n in view.fake_features if n != CLASS_LOGITS and not n.startswith(DECODED)]
-        layer = self.layer or layers[-1]
-        if layer not in view.fake_features:
+        if self.layer and self.layer not in view.fake_features:
             names = ", ".join(view.fake_features)
-            raise RecipeError(f"{self!r}: D has no layer '{layer}', it has {names}")
-        real, fake = view.real_features[layer].float(), view.fake_features[layer].float()
+            raise RecipeError(f"{self!r}: D has no layer '{self.layer}', it has {names}")
+        found = [
+            (view.real_features[n].float(), view.fake_features[n].float())
+            for n in ([self.layer] if self.layer else layers if self.paired else layers[-1:])
+        ]
+        if self.paired:
+            return self.weight * torch.stack([(r - f).abs().mean() for r, f in found]).sum()
+        ((real, fake),) = found
         return self.weight * torch.sum((real.mean(0) - fake.mean(0)).square())
