@@ -63,6 +63,7 @@ def faces(data: Path) -> Recipe:
         nets=SuperResolver(width=32, blocks=6, d_width=32),
         game=game,
         size=(64, 64),
+        patches=0,  # as ever: photos of 89x109 scaled to 64
         held_out=500,
         precision="fp32",
         metrics=(),

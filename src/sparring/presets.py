@@ -435,8 +435,8 @@ def cyclegan_fast() -> Recipe:
 def super_resolution() -> Recipe:
     """Images four times as large: what bicubic interpolation lacks, by L1, LPIPS and patches of D.
 
-    Needs nothing but images, which are shrunk. Another factor: `--game
-    "Pix2Pix(inputs=Downscale(factor=2), ...)"`. Paper: Ledig et al. 2017, arXiv:1609.04802.
+    Needs nothing but images: patches of them are cut at their own scale and shrunk. Another factor:
+    `--game "Pix2Pix(inputs=Downscale(factor=2), ...)"`. Paper: Ledig et al. 2017, arXiv:1609.04802.
     Command: `sparring train photos/ --preset super-resolution --size 128`.
     """
     optim = Adam(lr=2e-4, betas=(0.9, 0.99), schedule=FlatThenLinear())
@@ -446,6 +446,7 @@ def super_resolution() -> Recipe:
         loss=NonSaturating(),
         g_optim=optim,
         d_optim=optim,
+        patches=32,
         flip=True,
         batch=16,
         images=500_000,

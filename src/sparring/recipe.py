@@ -32,6 +32,7 @@ class Recipe:
 
     data: Source = line(Fashion(), "where real images or points come from")
     size: tuple[int, int] | None = line(None, "height and width of the images: 64 or 48x36")
+    patches: int = line(0, "patches cut from each image at its own scale; 0 whole images, scaled")
     flip: bool | None = line(None, "mirror real images at random; None follows the data")
     jitter: float = line(0.0, "enlarge real images by this share, crop them back at random")
     held_out: int | None = line(None, "images kept from training; 0 none, None 5 % (at least 64)")
@@ -72,7 +73,7 @@ class Recipe:
     def _check(self) -> None:
         for name in ("d_steps", "images", "keep", "batch"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("seed", "ema", "ema_ramp", "held_out", "evaluate_every", "jitter"):
+        for name in ("seed", "ema", "ema_ramp", "held_out", "evaluate_every", "jitter", "patches"):
             require((getattr(self, name) or 0) >= 0, f"{name} must not be negative")
         for name in ("sample_every", "checkpoint_every"):
             require(getattr(self, name) is None or getattr(self, name) >= 1, f"{name} starts at 1")

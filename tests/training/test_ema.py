@@ -55,6 +55,18 @@ def test_no_half_life_is_no_average(ramp):
     assert_close(ema.net.p, net.p, rtol=0, atol=0)
 
 
+def test_without_a_half_life_nothing_is_copied_until_somebody_looks():
+    net = Number(0.0)
+    ema = Ema(net, half_life=0, ramp=0.0)
+    held = ema.net
+    net.set(1.0)
+    net.count += 3
+    ema.update(64, 64)
+    assert held.p == 0.0
+    assert ema.net is held
+    assert (held.p, held.statistic, held.count) == (1.0, 1.0, 3)
+
+
 def test_the_average_is_apart_from_the_network():
     net = Number(1.0)
     ema = Ema(net, half_life=300, ramp=0.0)

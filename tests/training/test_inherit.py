@@ -24,6 +24,7 @@ from sparring.schedules import Cosine
 from sparring.training import resume, train
 from sparring.training.checkpoint import newest_checkpoint
 from sparring.training.device import Device
+from sparring.training.ema import Ema
 from sparring.training.inherit import afresh, inherit
 from sparring.training.setup import Setup, open_data
 from sparring.tricks import AuxiliaryClassifier
@@ -68,7 +69,7 @@ def test_nothing_that_fits_is_an_error(parent):
     strange = replace(RECIPE, nets=MLP(g_widths=(8,), d_widths=(8,), latent=3), data=Ring())
     child = setup(strange)
     everything = child.everything
-    everything.averages = {"G": torch.nn.Linear(9, 9)}
+    everything.averages = {"G": Ema(torch.nn.Linear(9, 9), 0, 0.0)}
     with pytest.raises(RecipeError, match="fits these networks"):
         inherit(everything, parent.path)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeVar
@@ -33,6 +34,7 @@ from sparring.data.stream import Reader
 from sparring.data.tally import Tally
 from sparring.errors import DataError
 from sparring.parts import require
+from sparring.randomness import generator
 
 T = TypeVar("T")
 Size = tuple[int, int]
@@ -54,7 +56,8 @@ class Listing:
     file does; others: how many files have no image's ending; hidden: how many files and folders are
     passed over because they are hidden; table: the labels found beside the images, to whose folder
     inside `prefix` its paths are relative; half: 0 or 1 where of each file only the left or the
-    right half is meant.
+    right half is meant; patches: where an entry is a patch of a file, the file's number and which
+    of its patches.
     """
 
     where: str
@@ -66,6 +69,13 @@ class Listing:
     table: Table | None = None
     prefix: str = ""
     half: int | None = None
+    patches: tuple[tuple[int, int], ...] | None = None
+    last: threading.local = field(default_factory=threading.local)
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(set(self.names)) if self.patches else len(self.names)
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,9 @@ class Files(Source, abstract=True):
     rgba keeps transparency. range: the file's values that become -1 and 1, such as (0, 65535), kept
     whole as float32; None is 8 bits. keep: where the decoded pixels are: in memory, in a file of
     the cache, or nowhere (stream: decoded each time they are shown); auto is memory up to 2 GB.
+    patches: not whole images but up to so many patches of each, at its own scale and at places that
+    are always the same; as many as would lie side by side, at least one, and none of an image that
+    is smaller. 0 takes whole images, scaled.
     """
 
     path: str = ""
@@ -103,8 +116,10 @@ class Files(Source, abstract=True):
     channels: Literal["auto", "grey", "rgb", "rgba"] = "auto"
     range: tuple[float, float] | None = None
     keep: Literal["auto", "memory", "cache", "stream"] = "auto"
+    patches: int = 0
 
     def check(self) -> None:
+        require(self.patches >= 0, "patches must not be negative")
         low, high = self.range or (0, 1)
         require(low < high, "the range goes from a lower to a higher value")
 
@@ -154,8 +169,23 @@ def load(files: Files, listing: Listing, size: Size | None = None, strict: bool 
     Raises DataError, and DiskError where the cache cannot be written.
     """
     _refuse_none(listing)
+    given = listing.patches is not None
+    if files.patches and not given:
+        size = size or patch_size(listing, files)
+        listing = patched(listing, patches(listing, files, size))
+    found = _load(files, listing, size, strict)
+    if listing.patches is None:
+        return found
+    numbers = [listing.patches[i][0] for i in found.kept]
+    left_out = tuple(dict(found.images.left_out).items())
+    images = replace(found.images, groups=torch.tensor(numbers), left_out=left_out)
+    # What the caller knows are the entries of its own listing.
+    return replace(found, images=images, kept=found.kept if given else numbers)
+
+
+def _load(files: Files, listing: Listing, size: Size | None, strict: bool) -> Loaded:
     labels = label(files, listing)
-    limit = max(10, len(listing.names) // 1000)
+    limit = max(10, listing.count // 1000)
     options = (size, files.channels, files.range)
 
     @cache
@@ -206,13 +236,18 @@ def _plan(files: Files, listing: Listing, size: Size | None, limit: int | None) 
     n = len(listing.names)
     step = max(1, n // _SAMPLED) if files.keep == "stream" else 1
     looked = range(0, n, step)
-    heads = {i: look(listing, i, files.range is not None) for i in looked}
+    seen = cache(lambda file, i: look(listing, i, files.range is not None))
+    heads = {i: seen(*_first(listing, i)) for i in looked}
     left_out = {i: str(h) for i, h in heads.items() if isinstance(h, UnreadableError)}
     good = {i: h for i, h in heads.items() if isinstance(h, Header)}
     _refuse_many(listing, left_out, limit, len(looked))
     side = default_side([h.side for h in good.values()])
     short = f"its smaller side is below {side} pixels"
     small = {i: short for i, h in good.items() if size is None and h.side < side}
+    if listing.patches is not None:
+        assert size is not None
+        short = f"smaller than a patch of {size[0]}x{size[1]}"
+        small = {i: short for i, h in good.items() if not _holds(h, size)}
     taken = [i for i in good if i not in small]
     auto = "L" if all(good[i].grey for i in taken) else "RGB"
     form = Form(_MODES.get(files.channels, auto), files.range)
@@ -252,18 +287,106 @@ def _decoded(
 def attempt(
     listing: Listing, i: int, form: Form, size: Size
 ) -> tuple[np.ndarray, Facts] | UnreadableError:
-    """The i-th file decoded and resized, (H, W, C), or why it is not."""
+    """The i-th file decoded and resized, or cut, (H, W, C), or why it is not."""
+    found = _whole(listing, i, form) if listing.patches is None else _again(listing, i, form)
+    if isinstance(found, UnreadableError):
+        return found
+    pixels, facts = found
+    if listing.half is not None:
+        width = pixels.shape[1] // 2
+        pixels = pixels[:, -width:] if listing.half else pixels[:, :width]
+    if listing.patches is not None:
+        return _cut(pixels, size, listing.patches[i]), facts
+    return fit(pixels, size, form.mode == "RGBA"), facts
+
+
+Decoded = tuple[np.ndarray, Facts] | UnreadableError
+
+
+def _whole(listing: Listing, i: int, form: Form) -> Decoded:
+    """All pixels of the i-th file (h, w, C), or why there are none."""
     try:
         with listing.open(i) as file:
-            pixels, facts = decode(file, ending(listing.names[i]), form)
+            return decode(file, ending(listing.names[i]), form)
     except UnreadableError as e:
         return e
     except OSError as e:
         return UnreadableError(e.strerror or str(e))
-    if listing.half is not None:
-        width = pixels.shape[1] // 2
-        pixels = pixels[:, -width:] if listing.half else pixels[:, :width]
-    return fit(pixels, size, form.mode == "RGBA"), facts
+
+
+# ------------------------------------------------------------------------------- files -> patches
+
+
+def patch_size(listing: Listing, files: Files) -> Size:
+    """That of the patches, where none is asked for: as of whole images."""
+    heads = _heads(listing, files)
+    side = default_side([h.side for h in heads if h is not None])
+    return side, side
+
+
+def patches(listing: Listing, files: Files, size: Size) -> tuple[tuple[int, int], ...]:
+    """(number of a file, which of its patches) for all of them; one of a file that holds none.
+
+    DataError where no file holds any.
+    """
+    found, heads = [], _heads(listing, files)
+    known = [h for h in heads if h is not None]
+    if known and not any(_holds(h, size) for h in known):
+        raise DataError(
+            f"no image holds a patch of {size[0]}x{size[1]}",
+            where=listing.where,
+            why=f"the first is {known[0].height}x{known[0].width}",
+            fix=f"--size {max(h.side for h in known)}, or --patches 0, which enlarges them",
+        )
+    for i, head in enumerate(heads):
+        side_by_side = (head.height // size[0]) * (head.width // size[1]) if head else 0
+        found += [(i, k) for k in range(max(1, min(files.patches, side_by_side)))]
+    return tuple(found)
+
+
+def patched(listing: Listing, table: tuple[tuple[int, int], ...]) -> Listing:
+    """The listing with an entry for each of these patches."""
+    return replace(
+        listing,
+        names=tuple(listing.names[i] for i, _ in table),
+        open=lambda n: listing.open(table[n][0]),
+        stamp=lambda n: f"{listing.stamp(table[n][0])} patch {table[n]}",
+        patches=table,
+        last=threading.local(),
+    )
+
+
+def _heads(listing: Listing, files: Files) -> list[Header | None]:
+    found = (look(listing, i, files.range is not None) for i in range(len(listing.names)))
+    return [None if isinstance(h, UnreadableError) else h for h in found]
+
+
+def _first(listing: Listing, i: int) -> tuple[int, int]:
+    """The number of the i-th entry's file and an entry that is that file's."""
+    if listing.patches is None:
+        return i, i
+    file, k = listing.patches[i]
+    return file, i - k
+
+
+def _holds(head: Header, size: Size) -> bool:
+    return head.height >= size[0] and head.width >= size[1]
+
+
+def _cut(pixels: np.ndarray, size: Size, patch: tuple[int, int]) -> np.ndarray:
+    """A patch of pixels (h, w, C), as they are, at a place that its number decides."""
+    u = torch.rand(2, generator=generator("patch", *patch)).tolist()
+    top, left = (int(x * (have - want + 1)) for x, have, want in zip(u, pixels.shape, size))
+    return pixels[top : top + size[0], left : left + size[1]]
+
+
+def _again(listing: Listing, i: int, form: Form) -> Decoded:
+    """As `_whole`, but a file that this thread has just decoded is not decoded again."""
+    assert listing.patches is not None
+    last, key = listing.last, (listing.patches[i][0], form)
+    if getattr(last, "key", None) != key:
+        last.key, last.found = key, _whole(listing, i, form)
+    return last.found
 
 
 def threads(large: bool) -> int:
@@ -307,7 +430,7 @@ def _cached(listing: Listing, entry: Entry, labels: Labels | None, limit: int | 
     kept = [i for i in range(len(listing.names)) if i not in out]
     left_out = [(printable(listing.names[i]), out[i]) for i in sorted(out)]
     images = arrange(entry.rows(), _of(labels, kept), listing.where, left_out, entry.content)
-    limit = max(10, len(listing.names) // 1000)
+    limit = max(10, listing.count // 1000)
     return Loaded(images, kept, entry.tally, len(left), limit)
 
 
@@ -445,12 +568,13 @@ def _refuse_none(listing: Listing) -> None:
 def _refuse_many(
     listing: Listing, unreadable: dict[int, str], limit: int | None, looked: int | None = None
 ) -> None:
-    total = looked or len(listing.names)
-    if len(unreadable) == total or (limit is not None and len(unreadable) > limit):
+    total = looked or listing.count
+    many = len({listing.names[i] for i in unreadable})
+    if many == total or (limit is not None and many > limit):
         first = min(unreadable)
-        count = f"{len(unreadable)} of {total}" if total > 1 else "the only one"
+        count = f"{many} of {total}" if total > 1 else "the only one"
         raise DataError(
-            "no usable image" if len(unreadable) == total else "too many unreadable images",
+            "no usable image" if many == total else "too many unreadable images",
             where=listing.where,
             why=f"{count} cannot be read, such as {printable(listing.names[first])}:"
             f" {unreadable[first]}",

@@ -13,7 +13,15 @@ import torch
 from torch import Tensor
 
 from sparring.data.decode import Header, UnreadableError
-from sparring.data.files import Files, Listing, load, look
+from sparring.data.files import (
+    Files,
+    Listing,
+    load,
+    look,
+    patch_size,
+    patched,
+    patches,
+)
 from sparring.data.folder import Folder
 from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
@@ -66,6 +74,10 @@ class Pairs(Source):
             order = _matched(a, b)
             b = _listed(b, order)
             _refuse_sizes(a, b)
+            if self.input.patches:  # the same of both sides, whichever cannot be read
+                size = size or patch_size(a, self.input)
+                table = patches(a, self.input, size)
+                a, b = patched(a, table), patched(b, table)
             first = _loaded(self.input, a, size)
             second = _loaded(self.target, b, first[0].shape[1:])
         return _joined(first, second)

@@ -25,6 +25,8 @@ class Images:
     left_out: (file, reason) for each image not taken.
     inputs: the images that are to be translated into these; where `paired` the i-th belongs to the
     i-th of these, else they are a set of their own, of any number.
+    groups: int64 (N,), of patches the number of the photo that each is from: those of one are held
+    out together.
     """
 
     pixels: Tensor | Rows
@@ -34,6 +36,7 @@ class Images:
     left_out: tuple[tuple[str, str], ...] = ()
     inputs: Images | None = None
     paired: bool = True
+    groups: Tensor | None = None
 
     def __len__(self) -> int:
         return self.pixels.shape[0]

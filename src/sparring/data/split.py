@@ -50,16 +50,19 @@ def take(images: Images, index: Tensor) -> Images:
     if inputs is not None:
         inputs = take(inputs, index) if images.paired else inputs
         known = digest_both(inputs.digest, known)
-    return replace(images, pixels=pixels, labels=labels, digest=known, inputs=inputs)
+    groups = None if images.groups is None else images.groups[index]
+    return replace(images, pixels=pixels, labels=labels, digest=known, inputs=inputs, groups=groups)
 
 
 def divide(images: Images, held_out: int | None = None) -> tuple[Images, Images | None]:
     """The images to train on and those held out, None for none, as `split` says.
 
     Inputs that are a set of their own are divided by themselves, in the same way; of them no more
-    than a fifth is held out. Raises RecipeError.
+    than a fifth is held out. Patches of one photo stay together. Raises RecipeError.
     """
     inside, outside = split(len(images), held_out)
+    if images.groups is not None:
+        inside, outside = _by_group(images.groups, len(outside), asked=held_out is not None)
     train, held = take(images, inside), take(images, outside) if len(outside) else None
     if images.inputs is None or images.paired:
         return train, held
@@ -68,6 +71,28 @@ def divide(images: Images, held_out: int | None = None) -> tuple[Images, Images 
     return with_inputs(train, inputs, paired=False), (
         None if held is None or others is None else with_inputs(held, others, paired=False)
     )
+
+
+def _by_group(groups: Tensor, least: int, asked: bool) -> tuple[Tensor, Tensor]:
+    """Indices to train on and held out: whole groups, until at least so many are held out.
+
+    One group is always left; RecipeError where that is the only one and others were asked for.
+    """
+    order = groups.unique()
+    order = order[torch.randperm(len(order), generator=generator("held-out", len(order)))]
+    if least and asked and len(order) == 1:
+        raise RecipeError(
+            "patches of one photo alone cannot be held out",
+            why="those trained on would show it",
+            fix="give more photos, or --held-out 0",
+        )
+    held = torch.zeros(len(groups), dtype=torch.bool)
+    for group in order[:-1].tolist():
+        if int(held.sum()) >= least:
+            break
+        held |= groups == group
+    everything = torch.arange(len(groups))
+    return everything[~held], everything[held]
 
 
 def with_inputs(images: Images, inputs: Images, *, paired: bool) -> Images:

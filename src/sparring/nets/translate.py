@@ -7,7 +7,8 @@ and cuts the result to the size it was given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, cast
+from functools import partial
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -296,12 +297,8 @@ class _SuperResolver(Translator):
             )
         w = nets.width
         self.head = _conv(channels, w)
-        if nets.dense:
-            blocks = [_ResidualDense(w, nets.dense) for _ in range(nets.blocks)]
-            ends = [dense.layers[-1] for block in blocks for dense in block.blocks]
-        else:
-            blocks = [_Residual(w) for _ in range(nets.blocks)]
-            ends = [block[-1] for block in blocks]
+        kind = partial(_ResidualDense, w, nets.dense) if nets.dense else partial(_Residual, w)
+        blocks = [kind() for _ in range(nets.blocks)]
         self.blocks = nn.ModuleList(blocks)
         last = _conv(w, made)
         self.up = nn.Sequential(*(_larger(w, k) for k in steps), last)
@@ -310,8 +307,8 @@ class _SuperResolver(Translator):
                 nn.init.kaiming_normal_(layer.weight, 0.2)
                 nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
         with torch.no_grad():  # at first it is bicubic interpolation, or nearly
-            for layer in (last, *ends):
-                cast(nn.Conv2d, layer).weight.mul_(0.1)
+            for layer in (last, *(end for block in blocks for end in block.ends)):
+                layer.weight.mul_(0.1)
         # A pixel for each convolution; those behind the first sub-pixel step have one together.
         self.reach = (15 if nets.dense else 2) * nets.blocks + 3
 
@@ -333,7 +330,9 @@ class _Residual(nn.Sequential):
     """What a block of two convolutions adds."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(_conv(width, width), nn.LeakyReLU(0.2), _conv(width, width))
+        last = _conv(width, width)
+        super().__init__(_conv(width, width), nn.LeakyReLU(0.2), last)
+        self.ends = (last,)
 
 
 class _Dense(nn.Module):
@@ -341,14 +340,14 @@ class _Dense(nn.Module):
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
-        made = [growth] * 4 + [width]
-        self.layers = nn.ModuleList(_conv(width + k * growth, o) for k, o in enumerate(made))
+        self.layers = nn.ModuleList(_conv(width + k * growth, growth) for k in range(4))
+        self.last = _conv(width + 4 * growth, width)
 
     def forward(self, x: Tensor) -> Tensor:
         seen = [x]
-        for layer in self.layers[:-1]:
+        for layer in self.layers:
             seen.append(leaky_relu(layer(torch.cat(seen, 1)), 0.2))
-        return x + 0.2 * self.layers[-1](torch.cat(seen, 1))
+        return x + 0.2 * self.last(torch.cat(seen, 1))
 
 
 class _ResidualDense(nn.Module):
@@ -356,7 +355,9 @@ class _ResidualDense(nn.Module):
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(_Dense(width, growth) for _ in range(3))
+        blocks = [_Dense(width, growth) for _ in range(3)]
+        self.blocks = nn.ModuleList(blocks)
+        self.ends = tuple(block.last for block in blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         made = x

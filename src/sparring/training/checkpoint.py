@@ -15,6 +15,7 @@ from sparring.errors import DivergedError, RecipeError, RunError
 from sparring.recipe import Recipe, read_recipe
 from sparring.runs import SCHEMA, Run, read_checkpoint
 from sparring.storage import disk_errors, replace_folder, tensors_to_bytes, to_json, write_new
+from sparring.training.ema import Ema
 from sparring.training.layout import laid_out_like
 from sparring.tricks import State
 
@@ -24,7 +25,7 @@ class Everything:
     """All that a run is at one moment: what a checkpoint holds and a resumed run starts from."""
 
     players: dict[str, nn.Module]
-    averages: dict[str, nn.Module]
+    averages: dict[str, Ema]
     optims: dict[str, torch.optim.Optimizer]
     tricks: dict[str, dict[str, State]]
     state: dict[str, Any] = field(default_factory=dict)
@@ -32,7 +33,7 @@ class Everything:
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """File name without ending -> its tensors."""
         files = {name: net.state_dict() for name, net in self.players.items()}
-        files |= {f"ema_{name}": net.state_dict() for name, net in self.averages.items()}
+        files |= {f"ema_{name}": ema.net.state_dict() for name, ema in self.averages.items()}
         for side, optim in self.optims.items():
             slots = optim.state_dict()["state"]
             files[f"{side}_optim"] = {
@@ -61,8 +62,8 @@ class Everything:
     def _restore(self, files: dict[str, dict[str, Tensor]]) -> None:
         for name, net in self.players.items():
             net.load_state_dict(files[name])
-        for name, net in self.averages.items():
-            net.load_state_dict(files[f"ema_{name}"])
+        for name, ema in self.averages.items():
+            ema.net.load_state_dict(files[f"ema_{name}"])
         for side, optim in self.optims.items():
             slots: dict[int, dict[str, Tensor]] = {}
             for key, t in files[f"{side}_optim"].items():

@@ -67,7 +67,8 @@ def inherit(everything: Everything, path: str | Path, classes: tuple[str, ...] =
     known = about["classes"]
     places = {new: known.index(c) for new, c in enumerate(classes) if c in known}
     told = set[str]()
-    nets = everything.players | {f"ema_{name}": net for name, net in everything.averages.items()}
+    averages = {f"ema_{name}": ema.net for name, ema in everything.averages.items()}
+    nets = everything.players | averages
     for name, net in nets.items():
         per_class = _per_class(net)
         told |= per_class
@@ -78,7 +79,7 @@ def inherit(everything: Everything, path: str | Path, classes: tuple[str, ...] =
             more = f" and {len(missed) - _NAMED} more" if missed[_NAMED:] else ""
             line += f"; not {', '.join(missed[:_NAMED])}{more}"
         lines.append(line)
-    if not any(taken[f"ema_{name}"][0] for name in everything.averages):
+    if not any(taken[name][0] for name in averages):
         raise RecipeError(
             f"nothing in {run.path} fits these networks",
             why="; ".join(lines),

@@ -8,12 +8,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sparring.data import Images, Points, anchored, divide
+from sparring.data import Files, Images, Points, Source, anchored, divide
 from sparring.errors import RecipeError
 from sparring.games import Translation
 from sparring.metrics import Metric, Real, default_metrics, translation_metrics
 from sparring.nets import Generator, Spec, conditional
-from sparring.parts import show
+from sparring.parts import Part, map_parts, show, walk
 from sparring.randomness import seed_global, seeded
 from sparring.recipe import Recipe, fill_schedules
 from sparring.training import compatibility
@@ -42,7 +42,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
 
     DataError where they are unusable, RecipeError where the recipe does not fit them.
     """
-    recipe = replace(recipe, data=anchored(recipe.data))
+    recipe = replace(recipe, data=_cut(anchored(recipe.data), recipe))
     data, name = recipe.data.open(recipe.size), show(recipe.data)
     if isinstance(data, Points):
         if recipe.game.translates:
@@ -78,6 +78,23 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
     left_out = data.left_out if isinstance(data, Images) else ()
     material = Material(train, real, spec, train.digest, left_out)
     return fill_schedules(recipe), material
+
+
+def _cut(data: Source, recipe: Recipe) -> Source:
+    """The data with the recipe's patches taken of all that are files."""
+    files = [part for part in walk(data) if isinstance(part, Files)]
+    if recipe.patches and not files and recipe.size is not None:
+        raise RecipeError(
+            "patches are cut from image files",
+            where=show(data),
+            why="these would be scaled to --size as a whole",
+            fix="--patches 0, or leave --size out",
+        )
+
+    def cut(part: Part) -> Part:
+        return replace(part, patches=recipe.patches) if isinstance(part, Files) else part
+
+    return map_parts(data, cut) if recipe.patches else data
 
 
 def _metrics(recipe: Recipe, real: Real) -> tuple[Metric, ...]:
@@ -139,7 +156,7 @@ class Setup:
             self.step.start(first)
         self.everything = Everything(
             players=self.players,
-            averages={name: ema.net for name, ema in self.averages.items()},
+            averages=self.averages,
             optims={"g": self.g_optim, "d": self.d_optim},
             tricks=self.step.states,
         )
@@ -149,9 +166,11 @@ class Setup:
 
     def grow(self, images: int) -> None:
         """Tells every network how many images have been seen."""
-        for net in (*self.players.values(), *(ema.net for ema in self.averages.values())):
+        for net in self.players.values():
             if getattr(net, "grows", False):
                 cast(Generator, net).at(images)
+        for ema in self.averages.values():
+            ema.at(images)
 
     def advance(self, number: int) -> dict[str, Tensor]:
         """Step `number` from 0, with its learning rates and the moving average; its statistics."""
