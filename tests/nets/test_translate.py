@@ -165,6 +165,16 @@ def test_resizing_leaves_no_checkerboard():
     assert spread[1] < 1e-6 < 0.01 < spread[0]
 
 
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_super_resolution_starts_without_a_checkerboard(factor):
+    """What it adds to a constant image is constant, away from the border."""
+    nets = SuperResolver(width=4, blocks=1)
+    G, _ = build(nets, Spec((1, 8 * factor, 8 * factor), inputs=(1, 8, 8)))
+    y = G(torch.full((1, 1, 20, 20), 0.3))[..., 8 * factor : -8 * factor, 8 * factor : -8 * factor]
+    assert (y - 0.3).abs().min() > 1e-3
+    assert_close(y, y[..., :1, :1].expand_as(y))
+
+
 def test_skips_carry_what_the_bottom_cannot():
     """Without its innermost layers a U-Net still answers to a single pixel, right there."""
     spec = Spec((1, 32, 32), inputs=(1, 32, 32))

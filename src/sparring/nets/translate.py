@@ -307,6 +307,9 @@ class _SuperResolver(Translator):
                 nn.init.kaiming_normal_(layer.weight, 0.2)
                 nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
         with torch.no_grad():  # at first it is bicubic interpolation, or nearly
+            for conv in self.up.modules():
+                if isinstance(conv, _SubPixel):
+                    conv.even()
             for layer in (last, *(end for block in blocks for end in block.ends)):
                 layer.weight.mul_(0.1)
         # A pixel for each convolution; those behind the first sub-pixel step have one together.
@@ -366,8 +369,20 @@ class _ResidualDense(nn.Module):
         return 0.2 * made
 
 
+class _SubPixel(nn.Conv2d):
+    """Makes the channels that PixelShuffle lays out as factor x factor pixels."""
+
+    def even(self) -> None:
+        """The same weights for all pixels made of one, so that at first there is no checkerboard.
+
+        Aitken et al. 2017, Checkerboard artifact free sub-pixel convolution, arXiv:1707.02937.
+        """
+        each = self.out_channels // self.in_channels
+        self.weight.copy_(self.weight[::each].repeat_interleave(each, 0))
+
+
 def _larger(width: int, factor: int) -> nn.Module:
-    conv = _conv(width, width * factor * factor)
+    conv = _SubPixel(width, width * factor * factor, 3, padding=1)
     return nn.Sequential(conv, nn.PixelShuffle(factor), nn.LeakyReLU(0.2))
 
 
