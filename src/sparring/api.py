@@ -25,7 +25,7 @@ from sparring.sample.evaluate import evaluate as judge
 from sparring.sample.evaluate import fakes, rows
 from sparring.sample.judge import judging
 from sparring.sample.sides import array, function, points, reference, samples
-from sparring.sample.translate import Translated, refuse_noise
+from sparring.sample.translate import Translated, ranges, refuse_noise
 from sparring.training import resume as _resume
 from sparring.training import train as _train
 from sparring.training.setup import Material, open_data
@@ -188,7 +188,8 @@ def translate(
     refuse_noise(model, found.path)
     game = found.recipe.game
     assert isinstance(game, Translation)
-    return translate_files(model, game.inputs, given, out, progress, tile)
+    known = ranges(found.recipe.data, back)
+    return translate_files(model, game.inputs, given, out, progress, tile, known)
 
 
 def score(

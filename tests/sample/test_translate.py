@@ -189,6 +189,11 @@ def test_mistakes(run, points, tmp_path, capsys):
         (["translate", here, a], 2, "--out is missing"),
         (["translate", here, a, "--out", a], 2, "--out is the folder that is translated"),
         (["translate", here, a, "--out", f"{a}/a.png"], 2, "is a file"),
+        (
+            ["translate", here, f"{a}/a.png", "--out", a],
+            2,
+            "--out is the folder that is translated",
+        ),
         (["translate", str(points), a, "--out", "x"], 2, "this run translates nothing"),
         (["translate", str(tmp_path), a, "--out", "x"], 4, "is no run"),
         (["translate", here, f"{a}s", "--out", "x"], 3, "nothing is there"),
@@ -211,6 +216,88 @@ def test_mistakes(run, points, tmp_path, capsys):
         said = capsys.readouterr().err
         assert says in said, words
         assert said.count("\n") == 1, words
+
+
+def test_what_was_translated_is_not_translated_again(run, tmp_path, capsys):
+    noise(1, 8, 8).save(tmp_path / "a.png")
+    words = ["translate", str(run), str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    assert main(words) == 2
+    assert "what is there would be translated again" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def deep(seed: int, side: int = 16) -> Image.Image:
+    x = np.random.default_rng(seed).integers(0, 65536, (side, side)).astype(np.uint16)
+    return Image.fromarray(x)
+
+
+WHOLE = "range=(0, 65535)"
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run from 16 bits to 16 bits, and a folder of such files."""
+    root = tmp_path_factory.mktemp("scans")
+    for i in range(6):
+        deep(i).save(_made(root / "A") / f"{i}.png")
+        deep(50 + i).save(_made(root / "B") / f"{i}.png")
+    a, b = (f"Folder(path='{root / x}', {WHOLE})" for x in "AB")
+    words = ["--preset", "pix2pix-fast", "--images", "4", "--batch", "2", "--metrics", "none"]
+    nets = ["--nets", "UNet(width=2, d_width=2, d_layers=1)", "--precision", "fp32", "--quiet"]
+    assert main(["train", a, "--to", b, *words, *nets, "--out", str(root / "run")]) == 0
+    return root / "run", root / "A"
+
+
+def test_sixteen_bits_stay_sixteen(scans, tmp_path, capsys):
+    run, files = scans
+    noise(1, 16, 16, 1).save(tmp_path / "byte.png")
+    done = translate(run, files, tmp_path / "out")
+    assert len(done.written) == 6
+    values = np.array(Image.open(files / "2.png")).astype(np.float64)
+    a = torch.from_numpy(values / 65535 * 2 - 1).float()[None, None]
+    with torch.no_grad():
+        made = load(run).generator(a)[0, 0].double()
+    found = np.array(Image.open(tmp_path / "out" / "2.png")).astype(np.float64)
+    assert np.abs(found - ((made + 1) / 2 * 65535).numpy()).max() < 1
+    assert len(np.unique(found)) > 200  # of 256 pixels: no rounding to 8 bits
+    words = ["translate", str(run), str(tmp_path / "byte.png"), "--out", str(tmp_path / "x")]
+    assert main(words) == 3
+    said = capsys.readouterr().err
+    assert "byte.png: it has 8 bits, and the run was trained on values up to 65535" in said
+
+
+def test_sixteen_bits_by_a_run_of_eight_are_told(run, tmp_path, capsys, caplog):
+    deep(1).save(tmp_path / "deep.png")
+    noise(1, 16, 16).save(tmp_path / "flat.png")
+    done = translate(run, tmp_path, tmp_path / "out")
+    assert len(done.written) == 2
+    assert array(tmp_path / "out" / "deep.png").dtype == np.uint8
+    (line,) = (r.getMessage() for r in caplog.records)
+    assert line.startswith(
+        "1 of 2 images have 16 bits, such as deep.png; they were translated at 8"
+    )
+
+
+def test_ranges_of_both_sides_and_what_no_png_keeps(tmp_path):
+    from sparring.data import Folder, Pairs, SideBySide
+    from sparring.errors import RecipeError
+    from sparring.sample.translate import _refuse_range, ranges
+
+    a, b = Folder(path="a", range=(0, 65535)), Folder(path="b")
+    assert ranges(Pairs(input=a, target=b)) == ((0, 65535), None)
+    assert ranges(Pairs(input=a, target=b), back=True) == (None, (0, 65535))
+    assert ranges(SideBySide(images=a)) == ((0, 65535), (0, 65535))
+    assert ranges(b) == (None, None)
+    _refuse_range(1, (0, 4095))
+    _refuse_range(3, None)
+    for channels, range, says in (
+        (3, (0, 65535), "16-bit colour"),
+        (1, (0, 1), "values from 0 to 1"),
+        (1, (-1000, 3000), "values from -1000 to 3000"),
+    ):
+        with pytest.raises(RecipeError, match=f"{says} cannot be written as PNG"):
+            _refuse_range(channels, range)
 
 
 def small(folder: Path, **fields: object) -> Recipe:

@@ -331,12 +331,13 @@ def patches(listing: Listing, files: Files, size: Size) -> tuple[tuple[int, int]
     """
     found, heads = [], _heads(listing, files)
     known = [h for h in heads if h is not None]
+    most = max((h.side for h in known), default=0)
     if known and not any(_holds(h, size) for h in known):
         raise DataError(
             f"no image holds a patch of {size[0]}x{size[1]}",
             where=listing.where,
             why=f"the first is {known[0].height}x{known[0].width}",
-            fix=f"--size {max(h.side for h in known)}, or --patches 0, which enlarges them",
+            fix=f"--size {most // 8 * 8 or most}, or --patches 0, which enlarges them",
         )
     for i, head in enumerate(heads):
         side_by_side = (head.height // size[0]) * (head.width // size[1]) if head else 0

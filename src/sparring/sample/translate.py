@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from sparring.data import source
+from sparring.data import Pairs, SideBySide, Source, Unpaired, source
 from sparring.data.decode import Form, UnreadableError, decode
 from sparring.data.files import Files, Listing, ending, is_image
 from sparring.data.paths import existing, printable
@@ -29,6 +30,10 @@ from sparring.storage import disk_errors, replace_file
 _MODES: dict[int, Literal["L", "RGB", "RGBA"]] = {1: "L", 3: "RGB", 4: "RGBA"}
 _PIXELS = 2**18  # of all inputs translated at one time
 _NAMED = 3  # files named in an error
+_BYTE = (0, 255)
+_log = logging.getLogger("sparring")
+
+Range = tuple[float, float]
 
 Progress = Callable[[int, int], None]
 
@@ -107,42 +112,99 @@ def translate_files(
     out: str | Path,
     progress: Progress = lambda done, total: None,
     tile: int | None = None,
+    ranges: tuple[Range | None, Range | None] = (None, None),
 ) -> Translated:
     """Translates a file, or all images of a folder or zip, into PNGs of the same names in `out`.
 
     Images may be of any size; they are turned upright, and are made grey or coloured as the
     generator wants them. Those of one size go through it together. tile: pixels of the side of the
     squares in which each is taken; 0 none, None where it is large and this changes nothing.
-    progress: called with how many are done, of how many. Raises DataError where nothing is there or
-    nothing can be read, RecipeError where `out` is the folder translated.
+    progress: called with how many are done, of how many. ranges: the values of inputs and of
+    translations that are -1 and 1, where they are not of 8 bits. Raises DataError where nothing is
+    there or nothing can be read, RecipeError where `out` is where the inputs are, or no PNG keeps
+    the translations.
     """
     folder = Path(out).expanduser()
     _refuse_place(Path(given).expanduser(), folder)
+    _refuse_range(model.spec.shape[0], ranges[1])
     with _listing(str(given)) as listing:
-        names, failed, written = _names(listing), list[tuple[str, str]](), list[Path]()
-        for group, pixels in _groups(model, inputs, listing, failed):
-            for i, image in zip(group, to_uint8(_made(model, pixels, tile)), strict=True):
+        reader = _Reader(model, inputs, listing, ranges[0])
+        names, failed, written = _names(listing), reader.failed, list[Path]()
+        for group, pixels in reader.groups():
+            for i, image in zip(group, _made(model, pixels, tile), strict=True):
                 path = folder / names[i]
                 with disk_errors("translations", folder):
                     path.parent.mkdir(parents=True, exist_ok=True)
-                replace_file(path, png(picture(image)))
+                replace_file(path, png(_picture(image, ranges[1])))
                 written.append(path)
             progress(len(written) + len(failed), len(names))
+    if reader.deep:
+        _log.warning(
+            "%d of %d images have 16 bits, such as %s; they were translated at 8 bits, for which "
+            "the run was trained",
+            len(reader.deep),
+            len(names),
+            reader.deep[0],
+        )
     if not written:
         why = "; ".join(f"{name}: {reason}" for name, reason in failed[:_NAMED])
         raise DataError("no image could be translated", where=given, why=why)
     return Translated(tuple(written), tuple(failed))
 
 
+def ranges(data: Source, back: bool = False) -> tuple[Range | None, Range | None]:
+    """Those of the inputs and of the translations of a run with these data."""
+    if isinstance(data, (Pairs, Unpaired)):
+        sides = data.input, data.target
+    else:
+        files = data.images if isinstance(data, SideBySide) else data
+        sides = files, files
+    there, home = (getattr(side, "range", None) for side in sides)
+    return (home, there) if back else (there, home)
+
+
+def _refuse_range(channels: int, range: Range | None) -> None:
+    """RecipeError where no PNG that Pillow writes keeps such translations."""
+    if range in (None, _BYTE):
+        return
+    low, high = range
+    if channels > 1 or not (low >= 0 and 255 < high <= 65535):
+        what = "16-bit colour" if channels > 1 else f"values from {low:g} to {high:g}"
+        raise RecipeError(
+            f"{what} cannot be written as PNG",
+            why=f"the run was trained with range=({low:g}, {high:g})",
+            fix="in Python, sparring.load(RUN).make(inputs) gives them as they are",
+        )
+
+
+def _picture(image: Tensor, range: Range | None) -> Image.Image:
+    """A translation (C, h, w) in [-1, 1] with 8 bits, or as 16-bit grey of this range."""
+    if range is None or range == _BYTE:
+        return picture(to_uint8(image[None])[0])
+    low, high = range
+    values = low + (image[0].double().clamp(-1, 1) + 1) / 2 * (high - low)
+    return Image.fromarray(values.round().numpy().astype(np.uint16))
+
+
 def _refuse_place(given: Path, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"--out {folder} is a file", fix="give a folder")
-    if given.exists() and folder.exists() and given.resolve() == folder.resolve():
+    if not given.exists() or not folder.exists():
+        return
+    place, whole = folder.resolve(), given.resolve()
+    if place == (whole if given.is_dir() else whole.parent):
         raise RecipeError(
             "--out is the folder that is translated",
             where=folder,
             why="its images would be overwritten",
             fix="give another folder",
+        )
+    if whole in place.parents and any(place.iterdir()):
+        raise RecipeError(
+            "--out lies in the folder that is translated, and is not empty",
+            where=folder,
+            why="what is there would be translated again",
+            fix="give another folder, or empty it",
         )
 
 
@@ -172,42 +234,54 @@ def _names(listing: Listing) -> list[str]:
     ]
 
 
-def _groups(
-    model: Model, inputs: Inputs, listing: Listing, failed: list[tuple[str, str]]
-) -> Iterator[tuple[list[int], Tensor]]:
-    """Places and inputs (n, Ca, h, w) of images of one size that follow one another."""
-    group: list[int] = []
-    waiting: list[Tensor] = []
-    for i in range(len(listing.names)):
-        read = _read(model, inputs, listing, i)
-        if isinstance(read, UnreadableError):
-            failed.append((printable(listing.names[i]), str(read)))
-            continue
-        full = (len(waiting) + 1) * read[0].numel() > _PIXELS * read.shape[1]
-        if waiting and (full or waiting[0].shape != read.shape):
+class _Reader:
+    """Images as the generator takes them. failed: (file, reason) of those that cannot be read;
+    deep: those of 16 bits that were made 8."""
+
+    def __init__(self, model: Model, inputs: Inputs, listing: Listing, range: Range | None) -> None:
+        channels = model.spec.inputs[0]
+        if channels not in _MODES:
+            raise RecipeError(f"no image file has the {channels} channels of this run's inputs")
+        self.inputs, self.listing = inputs, listing
+        self.form = Form(_MODES[channels], range)
+        self.failed: list[tuple[str, str]] = []
+        self.deep: list[str] = []
+
+    def groups(self) -> Iterator[tuple[list[int], Tensor]]:
+        """Places and inputs (n, Ca, h, w) of images of one size that follow one another."""
+        group: list[int] = []
+        waiting: list[Tensor] = []
+        for i, name in enumerate(self.listing.names):
+            try:
+                read = self.read(i)
+            except UnreadableError as e:
+                self.failed.append((printable(name), str(e)))
+                continue
+            except OSError as e:
+                self.failed.append((printable(name), e.strerror or str(e)))
+                continue
+            full = (len(waiting) + 1) * read[0].numel() > _PIXELS * read.shape[1]
+            if waiting and (full or waiting[0].shape != read.shape):
+                yield group, torch.cat(waiting)
+                group, waiting = [], []
+            group.append(i)
+            waiting.append(read)
+        if waiting:
             yield group, torch.cat(waiting)
-            group, waiting = [], []
-        group.append(i)
-        waiting.append(read)
-    if waiting:
-        yield group, torch.cat(waiting)
 
-
-def _read(model: Model, inputs: Inputs, listing: Listing, i: int) -> Tensor | UnreadableError:
-    """The i-th image as the generator takes it, (1, Ca, h, w), or why there is none."""
-    channels = model.spec.inputs[0]
-    mode = _MODES.get(channels)
-    if mode is None:
-        raise RecipeError(f"no image file has the {channels} channels of this run's inputs")
-    try:
-        with listing.open(i) as file:
-            pixels, _ = decode(file, ending(listing.names[i]), Form(mode))
-    except UnreadableError as e:
-        return e
-    except OSError as e:
-        return UnreadableError(e.strerror or str(e))
-    x = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
-    return inputs.prepare(x.float().div_(127.5).sub_(1))
+    def read(self, i: int) -> Tensor:
+        """The i-th image (1, Ca, h, w). Raises UnreadableError, OSError."""
+        name, range = self.listing.names[i], self.form.range
+        with self.listing.open(i) as file:
+            pixels, facts = decode(file, ending(name), self.form)
+        if range is not None and range[1] > 255 and facts.mode[0] not in "IF":
+            raise UnreadableError(
+                f"it has 8 bits, and the run was trained on values up to {range[1]:g}"
+            )
+        if "16-bit" in facts.conversions:
+            self.deep.append(printable(name))
+        x = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
+        return self.inputs.prepare(x.float().div_(127.5).sub_(1) if range is None else x)
 
 
 @torch.no_grad()

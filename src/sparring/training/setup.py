@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sparring.data import Files, Images, Points, Source, anchored, divide
+from sparring.data import Files, Images, Points, anchored, divide
 from sparring.errors import RecipeError
 from sparring.games import Translation
 from sparring.metrics import Metric, Real, default_metrics, translation_metrics
@@ -42,7 +42,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
 
     DataError where they are unusable, RecipeError where the recipe does not fit them.
     """
-    recipe = replace(recipe, data=_cut(anchored(recipe.data), recipe))
+    recipe = _cut(replace(recipe, data=anchored(recipe.data)))
     data, name = recipe.data.open(recipe.size), show(recipe.data)
     if isinstance(data, Points):
         if recipe.game.translates:
@@ -80,13 +80,13 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
     return fill_schedules(recipe), material
 
 
-def _cut(data: Source, recipe: Recipe) -> Source:
-    """The data with the recipe's patches taken of all that are files."""
-    files = [part for part in walk(data) if isinstance(part, Files)]
+def _cut(recipe: Recipe) -> Recipe:
+    """The recipe with its patches taken of all data that are files; without them for others."""
+    files = any(isinstance(part, Files) for part in walk(recipe.data))
     if recipe.patches and not files and recipe.size is not None:
         raise RecipeError(
             "patches are cut from image files",
-            where=show(data),
+            where=show(recipe.data),
             why="these would be scaled to --size as a whole",
             fix="--patches 0, or leave --size out",
         )
@@ -94,7 +94,9 @@ def _cut(data: Source, recipe: Recipe) -> Source:
     def cut(part: Part) -> Part:
         return replace(part, patches=recipe.patches) if isinstance(part, Files) else part
 
-    return map_parts(data, cut) if recipe.patches else data
+    if not files:
+        return replace(recipe, patches=0)
+    return replace(recipe, data=map_parts(recipe.data, cut)) if recipe.patches else recipe
 
 
 def _metrics(recipe: Recipe, real: Real) -> tuple[Metric, ...]:
