@@ -28,10 +28,12 @@ class Loss(Part, kind="losses", abstract=True):
     """What D and G minimise, as functions of logits of any shape; each returns one number.
 
     `needs_real`: whether G's loss reads D(real). `logistic`: whether sigmoid(D) estimates
-    p / (p + q) at D's optimum, which the report draws.
+    p / (p + q) at D's optimum, which the report draws. `lipschitz`: whether D's slope must be
+    bounded by something, or the loss has no least value.
     """
 
     needs_real: ClassVar[bool] = False
+    lipschitz: ClassVar[bool] = False
 
     @property
     def logistic(self) -> bool:
@@ -159,6 +161,7 @@ class Wasserstein(Loss):
     """
 
     paper: ClassVar[str] = "Arjovsky et al. 2017, Wasserstein GAN, arXiv:1701.07875"
+    lipschitz: ClassVar[bool] = True
 
     def d(self, real: Tensor, fake: Tensor, rng: Uniform | None = None) -> Tensor:
         return fake.mean() - real.mean()

@@ -12,7 +12,8 @@ from sparring.cli import main
 from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
 from sparring.games import Greyscale, Pix2Pix
-from sparring.nets import DCGAN, MLP, ProGAN, Projection, UNet
+from sparring.losses import Wasserstein
+from sparring.nets import DCGAN, MLP, ProGAN, Projection, ResNet, UNet
 from sparring.optim import Optimiser
 from sparring.runs import Run
 from sparring.training import train
@@ -27,6 +28,7 @@ from sparring.tricks import (
     PathLength,
     Replay,
     Unrolled,
+    WeightClipping,
 )
 
 SMALL = {"g_widths": (4,), "d_widths": (4,)}
@@ -129,6 +131,11 @@ class ToyOptim(Optimiser):
 def test_an_optimiser_that_cannot_be_unrolled():
     with pytest.raises(RecipeError, match=r"Unrolled\(\) cannot unroll ToyOptim"):
         set_up(toy(tricks=(Unrolled(),), d_optim=ToyOptim()))
+
+
+def test_weights_that_are_clipped_cannot_be_unrolled():
+    with pytest.raises(RecipeError, match=r"Unrolled\(\) and WeightClipping\(\) do not go"):
+        set_up(toy(tricks=(Unrolled(), WeightClipping())))
     set_up(toy(tricks=(R1(),), d_optim=ToyOptim())).advance(0)
 
 
@@ -164,6 +171,23 @@ def test_penalties_of_one_sample_where_d_looks_at_the_batch(tmp_path):
 def test_a_share_of_a_batch_that_cannot_be_divided(tmp_path):
     (line,) = said(tmp_path, MLP(pack=2, **SMALL), R1(share=0.5), data=Ring())
     assert line.startswith("warning: R1(share=0.5) takes the slopes of the whole batch")
+
+
+def test_a_critic_without_bounds(tmp_path):
+    def lines(*tricks, nets=MLP(**SMALL)):  # noqa: B008
+        recipe = toy(data=Ring(), nets=nets, loss=Wasserstein(), tricks=tricks, batch=8, images=8)
+        return set_up(recipe).warnings
+
+    (line,) = lines()
+    assert line.startswith("warning: Wasserstein() wants a D whose slope is bounded")
+    assert "--tricks GradientPenalty" in line
+    assert lines(LeCam()) == [line]
+    for trick in (GradientPenalty(), WeightClipping(), R1()):
+        assert lines(trick) == []
+    pictures = Npz(path=Pictures.write(tmp_path / "data.npz").path)
+    nets = ResNet(g_width=4, d_width=4, latent=4)  # spectral norm in D
+    recipe = toy(data=pictures, nets=nets, loss=Wasserstein(), batch=8, images=8)
+    assert set_up(recipe).warnings == []
 
 
 def test_no_warning_without_reason(tmp_path):

@@ -110,6 +110,32 @@ def test_latent_consistency_is_untouched_by_what_d_sees():
     assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(term, rel=1e-3)
 
 
+def test_latent_consistency_is_not_rounded(tmp_path):
+    """A step of a hundredth is smaller than what bfloat16 rounds off."""
+    recipe = toy(
+        data=Npz(path=Pictures.write(tmp_path / "data.npz").path),
+        nets=Fast(g_width=8, d_width=8),
+        batch=8,
+        held_out=4,
+        tricks=(LatentConsistency(sigma=0.01),),
+    )
+    found = []
+    for precision in ("fp32", "bf16"):
+        setup = set_up(recipe)
+        setup.device.precision = precision
+        terms = []
+        for side in ("d", "g"):
+            pairs = setup.step.deal(setup.feed(0), 0, side, grad=False)
+            (view,) = setup.step.views(side, pairs, 0)
+            setup.step.d_loss(view.D, view, 0)
+            (trick,) = recipe.tricks
+            view.caller = "LatentConsistency0"
+            view._rngs.clear()
+            terms.append(getattr(trick, f"{side}_term")(view, {}).detach())
+        found.append(torch.stack(terms))
+    assert_close(*found, rtol=1e-3, atol=0)
+
+
 def test_images_in_bfloat16(tmp_path):
     recipe = toy(
         data=Npz(path=Pictures.write(tmp_path / "data.npz").path),

@@ -40,9 +40,10 @@ class MinibatchDiscrimination(nn.Module):
 
     def forward(self, f: Tensor) -> Tensor:
         m = (f @ self.T).unflatten(1, (self.kernels, self.dim))
+        m = m.to(self.T.dtype)  # distances are of nearly equal numbers
         distance = (m[:, None] - m[None]).abs().sum(-1)
         # Each sample is at distance 0 from itself, which exp turns into 1.
-        return torch.cat([f, torch.exp(-distance).sum(1) - 1], dim=1)
+        return torch.cat([f, (torch.exp(-distance).sum(1) - 1).to(f)], dim=1)
 
 
 class MinibatchStddev(nn.Module):

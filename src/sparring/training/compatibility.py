@@ -60,6 +60,13 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
             why="this optimiser has no step as a function (its method follow)",
             fix="--d-optim Adam",
         )
+    clips = next((t for t in recipe.tricks if t.clips), None)
+    if unrolls and clips:
+        raise RecipeError(
+            f"{unrolls!r} and {clips!r} do not go together",
+            why="the steps of D that are looked ahead to would not be clipped",
+            fix=f"--tricks without {type(clips).__name__}, such as GradientPenalty in its place",
+        )
 
 
 def _check_translation(recipe: Recipe) -> None:
@@ -115,7 +122,7 @@ def _check_mixing(recipe: Recipe, name: str, D: nn.Module) -> None:
 
 
 def warnings(recipe: Recipe, players: Players) -> list[str]:
-    """A line for each trick that means less here than its name says."""
+    """A line for each trick that means less here than its name says, and for a loss that does."""
     changes = next((t for t in recipe.tricks if type(t).see is not Trick.see), None)
     found = [
         f"warning: {trick!r} compares a translation with its target after {changes!r} has changed "
@@ -123,6 +130,15 @@ def warnings(recipe: Recipe, players: Players) -> list[str]:
         for trick in recipe.tricks
         if changes and getattr(trick, "paired", False)
     ]
+    bounded = any(t.slopes or t.per_sample or t.clips for t in recipe.tricks) or all(
+        any(hasattr(m, "parametrizations") for m in players[name].modules())
+        for name in recipe.game.discriminators
+    )
+    if recipe.loss.lipschitz and not bounded:
+        found.append(
+            f"warning: {recipe.loss!r} wants a D whose slope is bounded and nothing bounds it. "
+            "Fix: --tricks GradientPenalty, or WeightClipping, or spectral norm in D"
+        )
     for name in recipe.game.discriminators:
         D = players[name]
         whole = getattr(D, "mixes", False) and (

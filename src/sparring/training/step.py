@@ -181,6 +181,7 @@ class Step:
                 d_loss=lambda D, v: self.d_loss(D, replace(v, _rngs={}), number),
                 d_step=partial(self.d_step, pair.D),
                 ask=lambda D, x, c: ask(D, x, c, self.device.autocast).logits,
+                bf16=self.device.precision == "bf16",
                 mean=self.device.mean,
             )
             if side == "d" and self.states:

@@ -16,6 +16,7 @@ class WeightClipping(Trick):
     """Clamps D's weights to [-limit, limit] after each of its steps."""
 
     paper: ClassVar[str] = "Arjovsky et al. 2017, Wasserstein GAN, arXiv:1701.07875"
+    clips: ClassVar[bool] = True
     limit: float = 0.01
 
     def check(self) -> None:

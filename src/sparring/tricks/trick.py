@@ -39,8 +39,9 @@ class View:
     0-d, on the device: no Python `if` on it); d_loss: D's whole objective as a function of D and
     a view; d_step: a step of D's optimiser as a function of weights, gradients and what it
     remembers, all by name ({} for what it remembers now); ask: the logits of a D, of inputs and
-    their conditions, float32; boundary: the logit above which D says "real"; mean: the mean over
-    processes; notes: 0-d tensors to log or to carry to `after_step`.
+    their conditions, float32; boundary: the logit above which D says "real"; bf16: whether fakes
+    and logits are rounded to it; mean: the mean over processes; notes: 0-d tensors to log or to
+    carry to `after_step`.
 
     No field refers to the view itself: such a cycle keeps a step's tensors until it is collected.
     """
@@ -61,6 +62,7 @@ class View:
     d_step: Follow | None = None
     ask: Callable[[nn.Module, Tensor, Tensor | None], Tensor] | None = None
     boundary: Tensor | float = 0.0
+    bf16: bool = False
     mean: Callable[[Tensor], Tensor] = lambda x: x
     notes: dict[str, Tensor] = field(default_factory=dict)
     real_seen: Tensor = field(default_factory=Tensor)
@@ -94,7 +96,8 @@ class Trick(Part, kind="tricks", abstract=True):
     made (their conditions go to `fake_c`), and `own_fakes`, whether the trick needs those;
     `steps_in_noise`, whether a term asks G about other noise, which a G that translates has not;
     `follows`, whether D's optimiser must have a step as a function; `guesses`, whether D must guess
-    the condition; `decodes`, whether D must decode what it sees from its layers.
+    the condition; `decodes`, whether D must decode what it sees from its layers; `clips`, whether
+    `after_step` changes D's weights.
 
     Terms and `see` read the state; only `fakes` and `after_step` write it, in place.
     """
@@ -110,6 +113,7 @@ class Trick(Part, kind="tricks", abstract=True):
     follows: ClassVar[bool] = False
     guesses: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
+    clips: ClassVar[bool] = False
 
     every: int = 1
 
