@@ -97,7 +97,8 @@ def test_the_tools_differ_more_from_each_other_than_sparring_from_any() -> None:
 
 def test_all_sizes_agreed_when_the_file_was_made() -> None:
     values, largest = KNOWN["sparring"]["values"], KNOWN["sparring"]["largest"]
-    assert {*SIDES} <= {*values}
+    assert {*SIDES, "bundled"} <= {*values}
+    assert all(values["bundled"][tool]["fid"] for tool in [*RESIZES][:4])
     assert largest["fid"] < 1e-3
     assert largest["kid"] < 1e-6
     for name, found in values.items():
