@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from toys import Pictures
 
 import sparring.training.inherit as inherit_module
-from sparring.data import Folder, Grid, Ring
+from sparring.data import Folder, Grid, Npz, Ring
 from sparring.errors import RecipeError, RunError
-from sparring.nets import MLP, Auxiliary, Concat, Fast, Projection
+from sparring.nets import MLP, Auxiliary, Concat, Fast, ProGAN, Projection
 from sparring.optim import Adam
 from sparring.recipe import Recipe
 from sparring.report import write_report
@@ -20,7 +21,7 @@ from sparring.report.material import Material
 from sparring.report.overview import recipe as recipe_section
 from sparring.report.ranking import differences, groups
 from sparring.runs import Run
-from sparring.schedules import Cosine
+from sparring.schedules import Cosine, Linear
 from sparring.training import resume, train
 from sparring.training.checkpoint import newest_checkpoint
 from sparring.training.device import Device
@@ -77,6 +78,26 @@ def test_nothing_that_fits_is_an_error(parent):
 def test_no_run_is_an_error(tmp_path):
     with pytest.raises(RunError, match="no run at"):
         inherit(setup(RECIPE).everything, tmp_path / "none")
+
+
+def test_a_network_that_has_grown_does_not_begin_anew(tmp_path):
+    data = Npz(path=Pictures.write(tmp_path / "data.npz", (30, 16, 16, 1)).path)
+    nets = ProGAN(width=4, latent=4)
+    recipe = replace(RECIPE, data=data, nets=nets, batch=8, images=64, held_out=4)
+    run = train(recipe, tmp_path / "run", quiet=True)
+    again = afresh(run).nets
+    assert isinstance(again, ProGAN)
+    assert again.growth == Linear(start=1.0, end=2.0)
+    child = setup(replace(recipe, nets=again))
+    child.advance(0)
+    assert child.players["G"].level == 2  # 16 pixels
+    lines = inherit(child.everything, run.path).lines
+    assert all("; not" not in line for line in lines)
+    own = {k: t for k, t in child.players["G"].state_dict().items() if t.dim()}
+    assert f"G: {len(own)} of {len(own)} tensors" in lines[0]
+    slow = replace(nets, growth=Linear(start=0.0, end=0.5))
+    half = afresh(train(replace(recipe, nets=slow), tmp_path / "half", quiet=True)).nets
+    assert half.growth == Linear(start=0.5, end=2.0)  # pyright: ignore
 
 
 def test_a_recipe_taken_afresh_forgets_what_its_data_and_budget_decided(

@@ -14,7 +14,7 @@ from sparring.nets.condition import Classify, Embedding
 from sparring.parts import Part, map_parts
 from sparring.recipe import Recipe
 from sparring.runs import Run, open_run
-from sparring.schedules import Schedule
+from sparring.schedules import Linear, Schedule
 from sparring.training.checkpoint import Everything, newest_checkpoint
 
 _NAMED = 5  # tensors that are named one by one
@@ -33,10 +33,17 @@ class Inheritance:
 
 
 def afresh(run: Run) -> Recipe:
-    """A run's recipe for other data: what its data, machine and budget decided is open again."""
-    recipe = run.recipe
+    """A run's recipe for other data: what its data, machine and budget decided is open again.
+
+    Networks that grow go on from the size that they have reached.
+    """
+    recipe, state = run.recipe, newest_checkpoint(run).state
     # A run that was extended keeps the schedules of its first budget.
-    budgets = (recipe.images, newest_checkpoint(run).state.get("budget"))
+    budgets = (recipe.images, state.get("budget"))
+    growth = getattr(recipe.nets, "growth", None)
+    if isinstance(growth, Schedule):
+        reached = Linear(start=min(growth.at(state["images"]), 1.0), end=2.0)
+        recipe = replace(recipe, nets=replace(recipe.nets, growth=reached))
 
     def reopen(part: Part) -> Part:
         if isinstance(part, Schedule) and part.images in budgets:
@@ -117,7 +124,8 @@ def _take(
 
     places: which row here is which row there, for those `per_class`.
     """
-    own, missed = net.state_dict(), []
+    own = {k: t for k, t in net.state_dict().items() if not k.endswith("_extra_state")}
+    missed = []
     for key, mine in own.items():
         theirs = given.get(key)
         if theirs is None:
