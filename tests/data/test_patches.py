@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
+from torch.testing import assert_close
 
 from sparring.data import Folder, Images, Npz, Pairs, SideBySide, Unpaired, divide
 from sparring.errors import DataError, RecipeError
 from sparring.games import Downscale, Pix2Pix
 from sparring.nets import SuperResolver
 from sparring.recipe import Recipe
+from sparring.training import Stopped, resume, train
 from sparring.training.setup import open_data
 
 
@@ -159,3 +164,29 @@ def test_the_recipe_cuts_whatever_is_files(tmp_path):
     filled, material = open_data(replace(arrays, size=None))
     assert (filled.patches, filled.size, material.spec.shape) == (0, (32, 32), (3, 32, 32))
     assert open_data(filled)[0] == filled  # as a resumed run does
+
+
+def test_a_resumed_run_of_patches_is_the_undisturbed_one(tmp_path):
+    recipe = Recipe(
+        data=write(tmp_path / "a", [(40, 64)] * 6),
+        size=(16, 16),
+        patches=4,
+        batch=4,
+        images=32,
+        held_out=4,
+        precision="fp32",
+        flip=True,
+        metrics=(),
+        nets=SuperResolver(width=4, blocks=1, d_width=4),
+        game=Pix2Pix(inputs=Downscale(factor=2), conditional=False),
+    )
+    whole = train(recipe, tmp_path / "whole", device="cpu", quiet=True)
+
+    def stop(row: dict) -> None:
+        if row["images"] == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped):
+        train(recipe, tmp_path / "cut", device="cpu", quiet=True, on_tick=stop)
+    cut = resume(tmp_path / "cut", device="cpu", quiet=True)
+    assert_close(load_file(cut.weights), load_file(whole.weights), rtol=0, atol=0)
