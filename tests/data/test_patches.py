@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from sparring.data import Folder, Images, Npz, Pairs, SideBySide, Unpaired, divide
+from sparring.data.inspect import inspect
 from sparring.errors import DataError, RecipeError
 from sparring.games import Downscale, Pix2Pix
 from sparring.nets import SuperResolver
@@ -133,6 +134,10 @@ def test_unreadable_photos_count_once(tmp_path):
     images = folder.open((16, 16))
     assert len(images) == 48
     assert [name for name, _ in images.left_out] == ["2.png"]
+    seen = inspect(folder)
+    assert (seen["count"], seen["files"], seen["unreadable"]) == (3, 4, 1)
+    assert seen["formats"] == {"PNG": 3}
+    assert not [p for p in seen["problems"] if "crop" in p or "enlarges" in p]
 
 
 def test_photos_smaller_than_a_patch(tmp_path):

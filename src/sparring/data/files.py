@@ -216,7 +216,7 @@ def _load(files: Files, listing: Listing, size: Size | None, strict: bool) -> Lo
     unreadable = plan.left_out | failed
     _refuse_many(listing, unreadable, limit if strict else None)
     images = arrange(pixels, _of(labels, kept), listing.where, _left_out(listing, plan, failed))
-    return Loaded(images, kept, tally, len(unreadable), limit)
+    return Loaded(images, kept, tally, len({listing.names[i] for i in unreadable}), limit)
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,8 @@ def _decoded(
                 else:
                     kept.append(i)
                     pixels.append(found[0])
-                    tally.add(found[1])
+                    if listing.patches is None or listing.patches[i][1] == 0:
+                        tally.add(found[1])
             if kept:
                 yield np.stack(pixels), kept
 
@@ -432,7 +433,8 @@ def _cached(listing: Listing, entry: Entry, labels: Labels | None, limit: int | 
     left_out = [(printable(listing.names[i]), out[i]) for i in sorted(out)]
     images = arrange(entry.rows(), _of(labels, kept), listing.where, left_out, entry.content)
     limit = max(10, listing.count // 1000)
-    return Loaded(images, kept, entry.tally, len(left), limit)
+    many = len({listing.names[i] for i in left})
+    return Loaded(images, kept, entry.tally, many, limit)
 
 
 def _streamed(

@@ -184,7 +184,7 @@ def _files(loaded: Loaded) -> dict[str, Any]:
     tally, left_out = loaded.tally, loaded.images.left_out
     small = len(left_out) - loaded.unreadable
     return {
-        "files": len(loaded.kept) + len(left_out),
+        "files": _total(loaded),
         "sizes": _sizes(tally) if tally.sizes else None,
         "formats": dict(tally.formats.most_common()),
         "modes": dict(tally.modes.most_common()),
@@ -193,6 +193,11 @@ def _files(loaded: Loaded) -> dict[str, Any]:
         "too_small": small,
         "problems": list(_file_problems(loaded, small)),
     }
+
+
+def _total(loaded: Loaded) -> int:
+    """How many files there are; patches of one count once."""
+    return len(set(loaded.kept)) + len(loaded.images.left_out)
 
 
 def _sizes(tally: Tally) -> dict[str, Any]:
@@ -204,7 +209,7 @@ def _sizes(tally: Tally) -> dict[str, Any]:
 
 
 def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
-    total, tally = len(loaded.kept) + len(loaded.images.left_out), loaded.tally
+    total, tally, whole = _total(loaded), loaded.tally, loaded.images.groups is None
     if loaded.unreadable:
         refused = loaded.unreadable > loaded.limit
         yield f"{loaded.unreadable} of {total} images cannot be read and are left out" + (
@@ -213,8 +218,8 @@ def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
     if small:
         side = loaded.images.shape[1]
         yield (
-            f"{small} of {total} images are smaller than {side} x {side} and are left out;"
-            " an explicit --size enlarges them"
+            f"{small} of {total} images are smaller than {side} x {side} and are left out"
+            + ("; an explicit --size enlarges them" if whole else "")
         )
     grey, opaque = tally.conversions["grey-to-rgb"], tally.conversions["opaque"]
     if grey:
@@ -228,7 +233,7 @@ def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
             " opaque; channels='rgb' takes none"
         )
     kept = [min(size) / max(size) for size in tally.sizes.elements()]
-    if kept and median(kept) < 0.6:
+    if whole and kept and median(kept) < 0.6:
         yield (
             f"the square crop keeps {median(kept):.0%} of a typical image; --size HEIGHTxWIDTH"
             " can follow its shape"
