@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -116,6 +118,37 @@ def test_what_cannot_be_read_is_left_out_on_both_sides(tmp_path):
     assert np.array_equal(as_array(images.inputs), np.stack([pixels(i) for i in left]))
     assert np.array_equal(as_array(images), np.stack([pixels(100 + i, channels=1) for i in left]))
     assert sorted(name for name, _ in images.left_out) == ["x/2.png", "x/4.bmp"]
+
+
+def test_a_folder_around_everything_is_no_part_of_the_name(tmp_path):
+    for i in range(4):
+        write(tmp_path, f"A/{i}.png", pixels(i))
+        write(tmp_path, f"B/{i}.png", pixels(100 + i))
+    for name in "AB":
+        with ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            for file in sorted((tmp_path / name).iterdir()):
+                archive.write(file, f"{name}/{file.name}")
+    a, b = (Zip(path=str(tmp_path / f"{name}.zip")) for name in "AB")
+    for target in (b, Folder(path=str(tmp_path / "B"))):
+        images = Pairs(input=a, target=target).open((12, 16))
+        assert images.inputs is not None
+        assert np.array_equal(as_array(images.inputs), np.stack([pixels(i) for i in range(4)]))
+        assert np.array_equal(as_array(images), np.stack([pixels(100 + i) for i in range(4)]))
+
+
+def test_accents_match_however_they_are_written(tmp_path):
+    for i, name in enumerate(("é", "o")):
+        write(tmp_path / "A", f"{normalize('NFC', name)}.png", pixels(i))
+        write(tmp_path / "B", f"{normalize('NFD', name)}.png", pixels(100 + i))
+    images = Pairs(
+        input=Folder(path=str(tmp_path / "A")), target=Folder(path=str(tmp_path / "B"))
+    ).open((12, 16))
+    assert images.inputs is not None
+    got = {
+        tuple(x[:2, 0, 0]): tuple(y[:2, 0, 0])
+        for x, y in zip(as_array(images.inputs), as_array(images))
+    }
+    assert got == {tuple(pixels(i)[:2, 0, 0]): tuple(pixels(100 + i)[:2, 0, 0]) for i in range(2)}
 
 
 def test_unmatched_names_are_named(tmp_path):

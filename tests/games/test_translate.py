@@ -21,6 +21,7 @@ from sparring.metrics import lpips, offer
 from sparring.nets import Discriminator, Spec, Translator, UNet
 from sparring.nets.translate import Translating
 from sparring.optim import SGD
+from sparring.presets import cyclegan, pix2pix
 from sparring.randomness import Draws
 from sparring.recipe import Recipe
 from sparring.training.feed import Batch
@@ -283,6 +284,24 @@ def test_what_g_owes_there_and_back(tmp_path):
     d, means = step.after["D_back.v"], x.mean((1, 2, 3))
     adversarial = ((0.5 * d * means - 1) * d * means).mean()
     assert_close(step.moved("G_back.w"), -0.1 * (owed + adversarial), atol=1e-6, rtol=1e-5)
+
+
+def test_the_published_presets_weigh_and_fall_as_published():
+    """CycleGAN: (D - 1)^2 + 10 cycle + 5 identity. pix2pix: -log D + 100 L1. Rates fall to 0."""
+    recipe = cyclegan()
+    y = torch.tensor([0.25, -2.0])
+    unit = float(recipe.loss.g(None, y) / (y - 1).square().mean())
+    assert isinstance(recipe.game, CycleGAN)
+    assert (recipe.game.cycle / unit, recipe.game.identity / unit) == pytest.approx((10, 5))
+    assert isinstance(pix2pix().game, Pix2Pix)
+    assert_close(pix2pix().loss.g(None, y), -torch.sigmoid(y).log().mean())
+    assert pix2pix().game == Pix2Pix(l1=100.0)
+    for published in (recipe, pix2pix()):
+        for optim in (published.g_optim, published.d_optim):
+            assert optim.schedule is not None
+            schedule = replace(optim.schedule, images=published.images)
+            shares = [schedule.at(int(published.images * t)) for t in (0, 0.5, 0.75, 1)]
+            assert shares == pytest.approx([1, 1, 0.5, 0])
 
 
 class Centred(Scaled):

@@ -122,6 +122,39 @@ def test_a_folder_of_any_sizes_keeps_its_names(run, tmp_path, capsys):
     }
 
 
+def test_which_half_becomes_which_is_said(tmp_path, capsys):
+    """Whatever is wider than high can be halved, ordinary photos too."""
+    for i in range(6):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        noise(i, 16, 32).save(tmp_path / "in" / f"{i}.png")
+    words = [
+        "train",
+        str(tmp_path / "in"),
+        "--preset",
+        "pix2pix-fast",
+        "--nets",
+        "UNet(width=2, d_width=2)",
+    ]
+    words += ["--images", "1", "--held-out", "2", "--metrics", "none", "--direction", "b2a"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    said = "pairs: the right half of each image is to become its left half"
+    assert said in capsys.readouterr().err
+    assert said in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_no_two_images_have_one_translation(run, tmp_path):
+    for i, name in enumerate(("a.png", "a.jpg", "a.jpg.png")):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        noise(i, 8 + i, 8).save(tmp_path / "in" / name)
+    done = translate(run, tmp_path / "in", tmp_path / "out")
+    assert {p.name: array(p).shape[0] for p in done.written} == {
+        "a.png.png": 8,
+        "a.jpg.png": 9,
+        "a.jpg.png.png": 10,
+    }
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
 def test_a_file_is_what_the_generator_makes_of_it(run, tmp_path):
     picture = noise(3, 21, 18)
     picture.save(tmp_path / "a.png")

@@ -14,8 +14,9 @@ from sparring.errors import RecipeError
 from sparring.games import Greyscale, Pix2Pix
 from sparring.losses import Wasserstein
 from sparring.nets import DCGAN, MLP, ProGAN, Projection, ResNet, UNet
-from sparring.optim import Optimiser
+from sparring.optim import Adam, Optimiser
 from sparring.runs import Run
+from sparring.schedules import Linear
 from sparring.training import train
 from sparring.tricks import (
     DRAGAN,
@@ -112,6 +113,17 @@ class ToyMixing(MLP):
         D.layers[0].append(torch.nn.BatchNorm1d(self.d_widths[0]))
         D.mixes = self.honest
         return D
+
+
+def test_a_run_does_not_go_on_where_its_rate_is_zero(tmp_path):
+    fallen = Adam(schedule=Linear(end=0.0, images=80))
+    recipe = toy(data=Ring(), batch=8, images=80, g_optim=fallen)
+    set_up(recipe)
+    set_up(replace(recipe, images=160, g_optim=Adam(schedule=Linear(end=0.1, images=80))))
+    for side in ("g_optim", "d_optim"):
+        longer = replace(recipe, images=160, **{"g_optim": Adam(), side: fallen})
+        with pytest.raises(RecipeError, match=r"from 80 images on.*goes to 160.*--init-from"):
+            set_up(longer)
 
 
 def test_a_d_that_mixes_samples_must_say_so():

@@ -115,7 +115,7 @@ def _translated(args: Args, recipe: Recipe) -> Any:
             raise RecipeError(
                 "--to needs a game that translates one set into another",
                 why=f"this preset plays {show(game)}",
-                fix="--preset pix2pix",
+                fix="--preset pix2pix for pairs, --preset cyclegan for two sets without",
             )
         both = (source(args.to), data) if turned else (data, source(args.to))
         kind = Pairs if paired else Unpaired

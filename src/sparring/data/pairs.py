@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
+from unicodedata import normalize
 
 import torch
 from torch import Tensor
@@ -49,7 +50,7 @@ class SideBySide(Source):
                 raise DataError(
                     "these are no two images side by side",
                     where=listing.where,
-                    why=f"the first is {first.height}x{first.width}, higher than wide",
+                    why=f"the first is {first.height}x{first.width}, not wider than high",
                     fix="give two folders, matched by name: sparring train A/ --to B/",
                 )
             halves = [_half(self.images, listing, half, size) for half in (0, 1)]
@@ -59,7 +60,8 @@ class SideBySide(Source):
 class Pairs(Source):
     """Pairs in two places: the images of `input` and of `target` whose paths agree.
 
-    Endings may differ (1.jpg, 1.png). Sets that are no files are matched by their order.
+    Endings may differ (1.jpg, 1.png), and so may the name of one folder around everything, which
+    archives have. Sets that are no files are matched by their order.
     """
 
     input: Source = Folder()
@@ -158,6 +160,8 @@ def _images(source: Source, size: Size | None) -> Images:
 def _matched(a: Listing, b: Listing) -> list[int]:
     """For each file of a the place in b of the one of the same path; DataError without one."""
     ours, theirs = _stems(a), _stems(b)
+    if not ours.keys() & theirs.keys():
+        ours, theirs = _bare(ours), _bare(theirs)
     only = [[k for k in x if k not in y] for x, y in ((ours, theirs), (theirs, ours))]
     if any(only):
         said = [
@@ -176,10 +180,11 @@ def _matched(a: Listing, b: Listing) -> list[int]:
 
 
 def _stems(listing: Listing) -> dict[str, int]:
-    """Path without its ending -> place; DataError where two files share one."""
+    """Path without its ending -> place; accents as one character, which a Mac writes as two.
+    DataError where two files share one."""
     found: dict[str, int] = {}
     for i, name in enumerate(listing.names):
-        stem = name.rpartition(".")[0]
+        stem = normalize("NFC", name.rpartition(".")[0])
         if stem in found:
             raise DataError(
                 "two images of one name",
@@ -189,6 +194,13 @@ def _stems(listing: Listing) -> dict[str, int]:
             )
         found[stem] = i
     return found
+
+
+def _bare(stems: dict[str, int]) -> dict[str, int]:
+    """The same without the one folder around everything, where there is one."""
+    parts = {stem: stem.partition("/") for stem in stems}
+    one = len({top for top, _, _ in parts.values()}) == 1 and all(b for _, _, b in parts.values())
+    return {parts[stem][2] if one else stem: i for stem, i in stems.items()}
 
 
 def _listed(listing: Listing, order: Sequence[int]) -> Listing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,12 +227,10 @@ def _listing(given: str) -> Iterator[Listing]:
 
 def _names(listing: Listing) -> list[str]:
     """The path of each translation: that of its image as PNG, whole where two would be one."""
-    stems = [name.rpartition(".")[0] for name in listing.names]
-    twice = {s for s in stems if stems.count(s) > 1}
-    return [
-        f"{name if stem in twice else stem}.png"
-        for name, stem in zip(listing.names, stems, strict=True)
-    ]
+    names = {name: f"{name.rpartition('.')[0]}.png" for name in listing.names}
+    while clash := {made for made, times in Counter(names.values()).items() if times > 1}:
+        names = {n: f"{n}.png" if made in clash else made for n, made in names.items()}
+    return [names[name] for name in listing.names]
 
 
 class _Reader:

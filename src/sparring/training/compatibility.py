@@ -18,6 +18,7 @@ _WHOLE_BATCH = (MinibatchDiscrimination, MinibatchStddev, _BATCH)
 def check(recipe: Recipe, players: Players, batch: int) -> None:
     """RecipeError where the tricks, the networks and a process's `batch` do not fit together."""
     _check_translation(recipe)
+    _check_rates(recipe)
     for name in recipe.game.discriminators:
         _check_groups(recipe, players[name], batch)
         _check_mixing(recipe, name, players[name])
@@ -87,6 +88,18 @@ def _check_translation(recipe: Recipe) -> None:
             why="it takes a step in G's noise, and this G is shown images",
             fix=f"leave {type(noisy).__name__} out of --tricks",
         )
+
+
+def _check_rates(recipe: Recipe) -> None:
+    """A rate that has fallen to zero trains nothing: a run may end there, but not go on."""
+    for optim in (recipe.g_optim, recipe.d_optim):
+        schedule = optim.schedule
+        if schedule and schedule.images and schedule.images < recipe.images and not schedule.end:
+            raise RecipeError(
+                f"nothing is learned from {schedule.images} images on",
+                why=f"the rate of {optim!r} is 0 from there, and the run goes to {recipe.images}",
+                fix="--init-from RUN starts a new run from its weights",
+            )
 
 
 def _check_groups(recipe: Recipe, D: nn.Module, batch: int) -> None:

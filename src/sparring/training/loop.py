@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from sparring.data import SideBySide
 from sparring.errors import DivergedError, RecipeError, SparringError
 from sparring.nets import Discriminator, Generator
 from sparring.recipe import Recipe, differences, read_recipe
@@ -93,7 +94,8 @@ def train(
     machine.agree((str(run.path), str(recipe)))
     with locked(run), Terminal(run.log, recipe.images, quiet) as terminal:
         terminal.say(_opening(run, setup, material))
-        for line in (*(taken.lines if taken else ()), *said, *setup.warnings, *_left_out(material)):
+        took = taken.lines if taken else ()
+        for line in (*_halved(recipe), *took, *said, *setup.warnings, *_left_out(material)):
             terminal.say(line)
         watchers = _watchers(on_tick, watch, found, terminal)
         Loop(run, setup, material, terminal, watchers, on_end).go(0)
@@ -222,6 +224,15 @@ def _opening(run: Run, setup: Setup, material: Material) -> str:
         f"{run.path}: {type(recipe.nets).__name__} on {material.real.name} ({what}), "
         f"{', '.join(sizes)}, {recipe.images:,} images on {setup.device.torch}"
     )
+
+
+def _halved(recipe: Recipe) -> list[str]:
+    """What a folder of ordinary photos would be taken for, too."""
+    if not isinstance(recipe.data, SideBySide):
+        return []
+    given = recipe.data.input
+    made = "right" if given == "left" else "left"
+    return [f"pairs: the {given} half of each image is to become its {made} half"]
 
 
 def _left_out(material: Material) -> list[str]:
