@@ -244,6 +244,16 @@ def test_sets_without_pairs_are_divided_apart(tmp_path):
     assert len(one) == 20
 
 
+def test_sets_without_pairs_need_no_classes(tmp_path):
+    """Images beside folders of images are refused only where the folders are classes."""
+    a, b = folders(tmp_path)
+    write(tmp_path / "A", "loose.png", pixels(9))
+    write(tmp_path / "B", "y/0.bmp", pixels(8, channels=1))
+    images = Unpaired(input=a, target=b).open((12, 16))
+    assert images.inputs is not None
+    assert (len(images.inputs), len(images)) == (7, 7)
+
+
 def test_sets_of_two_sizes_take_the_smaller(tmp_path):
     for i in range(3):
         write(tmp_path / "A", f"{i}.png", pixels(i, 24, 24))

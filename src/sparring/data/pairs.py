@@ -148,7 +148,9 @@ def _both(a: Source, b: Source, size: Size | None) -> tuple[Images, Images]:
 
 
 def _images(source: Source, size: Size | None) -> Images:
-    found = source.open(size)
+    # Nobody asks for their labels, so folders need not be classes.
+    bare = replace(source, labels="none") if isinstance(source, Files) else source
+    found = bare.open(size)
     if isinstance(found, Points):
         raise DataError("points are not translated", where=repr(source))
     return found
