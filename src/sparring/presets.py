@@ -137,8 +137,9 @@ def cgan() -> Recipe:
 def acgan() -> Recipe:
     """AC-GAN: `dcgan` whose D guesses the class, which both networks answer for.
 
+    Without the paper's dropout in D.
     Paper: Odena et al. 2017, arXiv:1610.09585. Command: `sparring train --preset acgan`.
-    Score: not yet measured.
+    Score: scaled down, 58 s of one core, domain-fid 484, one seed; in full not yet measured.
     """
     nets = DCGAN(condition=Auxiliary())
     return replace(dcgan(), nets=nets, tricks=(AuxiliaryClassifier(),))
@@ -157,7 +158,7 @@ def minimax() -> Recipe:
     """The lesson's pair, minimax: `nsgan` with the loss that saturates.
 
     Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset minimax`.
-    Score: not yet measured.
+    Score: scaled down, 58 s of one core, domain-fid 313, one seed; in full not yet measured.
     """
     return replace(nsgan(), loss=Minimax())
 
@@ -166,7 +167,7 @@ def lsgan() -> Recipe:
     """Least squares GAN on the networks of `dcgan`.
 
     Paper: Mao et al. 2017, arXiv:1611.04076. Command: `sparring train --preset lsgan`.
-    Score: not yet measured.
+    Score: scaled down, 65 s of one core, domain-fid 200, one seed; in full not yet measured.
     """
     return replace(dcgan(), loss=LeastSquares(), batch=64)
 
@@ -212,7 +213,7 @@ def sngan() -> Recipe:
     """SNGAN: residual networks, spectral norm in D, hinge loss, five steps of D.
 
     Paper: Miyato et al. 2018, arXiv:1802.05957. Command: `sparring train cifar10 --preset sngan`.
-    Score: scaled down, 122 s of one core, domain-fid 333, one seed; in full not yet measured.
+    Score: scaled down, 234 s of one core, domain-fid 370, one seed; in full not yet measured.
     """
     optim = Adam(lr=2e-4, betas=(0.0, 0.9))
     return Recipe(
@@ -231,7 +232,7 @@ def projection() -> Recipe:
 
     Paper: Miyato & Koyama 2018, arXiv:1802.05637. Command:
     `sparring train cifar10 --preset projection`.
-    Score: not yet measured.
+    Score: scaled down, 62 s of one core, domain-fid 399, one seed; in full not yet measured.
     """
     return replace(sngan(), nets=ResNet(condition=Projection()))
 
@@ -239,6 +240,7 @@ def projection() -> Recipe:
 def sagan() -> Recipe:
     """SAGAN: `sngan` with spectral norm and self-attention in both, and D faster than G.
 
+    The paper's is told classes: `--condition Projection`.
     Paper: Zhang et al. 2019, arXiv:1805.08318. Command: `sparring train cifar10 --preset sagan`.
     Score: scaled down, 58 s of one core, domain-fid 322, one seed; in full not yet measured.
     """
@@ -280,7 +282,7 @@ def stylegan2() -> Recipe:
     gamma of R1 is for 64 pixels; it goes as the number of pixels: 1 at 256, 10 at 1024.
     Paper: Karras et al. 2020, arXiv:1912.04958.
     Command: `sparring train cifar10 --preset stylegan2`.
-    Score: not yet measured.
+    Score: scaled down, 68 s of one core, domain-fid 498, one seed; in full not yet measured.
     """
     optim = Adam(lr=2e-3, betas=(0.0, 0.99))
     return Recipe(
@@ -297,8 +299,9 @@ def stylegan2() -> Recipe:
 def stylegan2_ada() -> Recipe:
     """StyleGAN2 for small sets: what D sees is augmented as much as it overfits.
 
+    For CIFAR-10 the paper has a tenth of this gamma.
     Paper: Karras et al. 2020, arXiv:2006.06676. Command: `sparring train --preset stylegan2-ada`.
-    Score: not yet measured.
+    Score: scaled down, 59 s of one core, domain-fid 386, one seed; in full not yet measured.
     """
     nets = StyleGAN2(mapping=2, mixing=0.0)  # the paper's settings for small images
     return replace(stylegan2(), nets=nets, tricks=(R1(gamma=0.1, every=16), ADA()))
@@ -308,7 +311,7 @@ def fewshot() -> Recipe:
     """For 100 to 1000 images, in the spirit of FastGAN: D also decodes its layers, DiffAugment.
 
     Paper: Liu et al. 2021, arXiv:2101.04775. Command: `sparring train photos/ --preset fewshot`.
-    Score: not yet measured.
+    Score: scaled down, 65 s of one core, domain-fid 585, one seed; in full not yet measured.
     """
     optim = Adam(lr=2e-4, betas=(0.5, 0.999))
     return Recipe(
@@ -348,7 +351,7 @@ def stylegan() -> Recipe:
     gamma is for 32 to 64 pixels; the paper's is 10, at 1024.
     Paper: Karras et al. 2019, arXiv:1812.04948.
     Command: `sparring train cifar10 --preset stylegan`.
-    Score: not yet measured.
+    Score: scaled down, 61 s of one core, domain-fid 515, one seed; in full not yet measured.
     """
     return replace(
         progan(), nets=StyleGAN(), loss=NonSaturating(), tricks=(R1(gamma=0.1),), images=25_000_000
