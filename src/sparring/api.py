@@ -173,6 +173,7 @@ def translate(
     best: bool = False,
     back: bool = False,
     tile: int | None = None,
+    override: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Translated:
     """Translates a file, or the images of a folder or zip, by a run that has learned to.
@@ -180,8 +181,9 @@ def translate(
     The translations are PNGs of the same names in the folder `out`; what could not be read is told
     with the reason. back: the other way round, by a run that goes both. tile: pixels of the squares
     in which an image is taken, 0 for none; by default large ones are where the network does not
-    look further. progress: called with how many are done, of how many. Raises RecipeError for a run
-    that makes images from noise, DataError where nothing could be translated.
+    look further. override: whether files that are there already may be overwritten. progress:
+    called with how many are done, of how many. Raises RecipeError for a run that makes images from
+    noise, DataError where nothing could be translated.
     """
     found = run if isinstance(run, Run) else open_run(run)
     model = load(found, best=best, back=back)
@@ -189,7 +191,7 @@ def translate(
     game = found.recipe.game
     assert isinstance(game, Translation)
     known = ranges(found.recipe.data, back)
-    return translate_files(model, game.inputs, given, out, progress, tile, known)
+    return translate_files(model, game.inputs, given, out, progress, tile, known, override)
 
 
 def score(

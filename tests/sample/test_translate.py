@@ -142,6 +142,20 @@ def test_which_half_becomes_which_is_said(tmp_path, capsys):
     assert said in (tmp_path / "run" / "train.log").read_text()
 
 
+def test_files_that_are_there_are_not_overwritten(run, tmp_path, capsys):
+    for name in ("in/a.png", "in/b.png", "targets/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        noise(1, 8, 8).save(tmp_path / name)
+    kept = (tmp_path / "targets" / "b.png").read_bytes()
+    words = ["translate", str(run), str(tmp_path / "in"), "--out", str(tmp_path / "targets")]
+    assert main(words) == 2
+    assert "1 of 2 translations are there already, such as b.png" in capsys.readouterr().err
+    assert (tmp_path / "targets" / "b.png").read_bytes() == kept
+    assert not (tmp_path / "targets" / "a.png").exists()
+    assert main([*words, "--override"]) == 0
+    assert (tmp_path / "targets" / "b.png").read_bytes() != kept
+
+
 def test_no_two_images_have_one_translation(run, tmp_path):
     for i, name in enumerate(("a.png", "a.jpg", "a.jpg.png")):
         (tmp_path / "in").mkdir(exist_ok=True)

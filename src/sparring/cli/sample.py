@@ -81,6 +81,7 @@ def translate_command(words: Sequence[str]) -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("input", metavar="INPUT", help="a file, folder or zip of images")
     parser.add_argument("--out", metavar="DIR", help="a folder for the PNGs (needed)")
+    parser.add_argument("--override", action="store_true", help="overwrite PNGs that are there")
     parser.add_argument(
         "--best", action="store_true", help="the generator that scored best, not the last"
     )
@@ -110,8 +111,16 @@ def translate_command(words: Sequence[str]) -> None:
     from sparring.api import translate
 
     with bar("translating", args.quiet) as progress:
-        more = {"best": args.best, "back": back, "tile": args.tile, "progress": progress}
-        done = translate(args.run, args.input, args.out, **more)
+        done = translate(
+            args.run,
+            args.input,
+            args.out,
+            best=args.best,
+            back=back,
+            tile=args.tile,
+            override=args.override,
+            progress=progress,
+        )
     print(args.out)
     if done.failed:
         total = len(done.written) + len(done.failed)

@@ -114,6 +114,7 @@ def translate_files(
     progress: Progress = lambda done, total: None,
     tile: int | None = None,
     ranges: tuple[Range | None, Range | None] = (None, None),
+    override: bool = False,
 ) -> Translated:
     """Translates a file, or all images of a folder or zip, into PNGs of the same names in `out`.
 
@@ -121,9 +122,10 @@ def translate_files(
     generator wants them. Those of one size go through it together. tile: pixels of the side of the
     squares in which each is taken; 0 none, None where it is large and this changes nothing.
     progress: called with how many are done, of how many. ranges: the values of inputs and of
-    translations that are -1 and 1, where they are not of 8 bits. Raises DataError where nothing is
-    there or nothing can be read, RecipeError where `out` is where the inputs are, or no PNG keeps
-    the translations.
+    translations that are -1 and 1, where they are not of 8 bits. override: whether files that are
+    there already may be overwritten. Raises DataError where nothing is there or nothing can be
+    read, RecipeError where `out` is where the inputs are or has files of these names, or no PNG
+    keeps the translations.
     """
     folder = Path(out).expanduser()
     _refuse_place(Path(given).expanduser(), folder)
@@ -131,6 +133,8 @@ def translate_files(
     with _listing(str(given)) as listing:
         reader = _Reader(model, inputs, listing, ranges[0])
         names, failed, written = _names(listing), reader.failed, list[Path]()
+        if not override:
+            _refuse_overwriting(folder, names)
         for group, pixels in reader.groups():
             for i, image in zip(group, _made(model, pixels, tile), strict=True):
                 path = folder / names[i]
@@ -206,6 +210,16 @@ def _refuse_place(given: Path, folder: Path) -> None:
             where=folder,
             why="what is there would be translated again",
             fix="give another folder, or empty it",
+        )
+
+
+def _refuse_overwriting(folder: Path, names: list[str]) -> None:
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        raise RecipeError(
+            f"{len(there)} of {len(names)} translations are there already, such as {there[0]}",
+            where=folder,
+            fix="give another folder, or --override",
         )
 
 
