@@ -26,4 +26,6 @@ def test_instance_norm_is_torchs_in_any_layout(layout):
 
 
 def test_maps_of_one_pixel_become_the_bias():
-    assert_close(InstanceNorm(4)(torch.randn(2, 4, 1, 1)), torch.zeros(2, 4, 1, 1))
+    # x less its mean is a rounding error here, and eps makes it up to 316 times as large.
+    found = InstanceNorm(4)(torch.randn(2, 4, 1, 1))
+    assert_close(found, torch.zeros(2, 4, 1, 1), atol=1e-3, rtol=0)

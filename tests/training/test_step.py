@@ -65,10 +65,10 @@ def test_two_rates():
 
 
 def test_the_rate_follows_its_schedule():
-    """4 images a step: the rate falls from 0.1 to 0 over two steps."""
-    optim = SGD(lr=0.1, schedule=Linear(start=1.0, end=0.0, images=8))
+    """4 images a step: the rate falls from 0.1 to 0.01 over two steps, and stays."""
+    optim = SGD(lr=0.1, schedule=Linear(start=1.0, end=0.1, images=8))
     path = walk(toy(loss=Wasserstein(), updates="simultaneous", g_optim=optim), steps=4)
-    for on, rate in zip(path, (0.1, 0.05, 0.0, 0.0), strict=True):
+    for on, rate in zip(path, (0.1, 0.055, 0.01, 0.01), strict=True):
         assert_close(on.moved("G.theta"), rate * on.before["D.w"])
 
 
