@@ -35,7 +35,6 @@ from sparring.parts import (
     summary,
     walk,
 )
-from sparring.presets import load_parts
 from sparring.recipe import Recipe, differences, fill_schedules, read_recipe
 from sparring.schedules import Cosine, Exponential, Linear
 from sparring.tricks import R1, R2, InstanceNoise, Replay, Trick, WeightClipping
@@ -539,13 +538,3 @@ def test_numpy_numbers_and_paths_are_taken():
     assert Replay(size=np.int64(7)).size == 7
     assert type(Replay(size=np.int64(7)).size) is int
     assert Folder(path=Path("photos")).path == "photos"
-
-
-def test_two_files_of_parts_with_one_name(tmp_path):
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "same_name.py").write_text("X = 1\n")
-    load_parts(tmp_path / "a" / "same_name.py")
-    load_parts(tmp_path / "a" / "same_name.py")
-    with pytest.raises(RecipeError, match="two files of parts"):
-        load_parts(tmp_path / "b" / "same_name.py")
