@@ -15,7 +15,7 @@ from toys import Pictures, set_up, walk
 
 from sparring.data import Npz, Pairs, Ring, Unpaired
 from sparring.errors import DataError, RecipeError
-from sparring.games import CycleGAN, Downscale, Greyscale, Pix2Pix
+from sparring.games import CycleGAN, Downscale, Greyscale, Pair, Pix2Pix
 from sparring.losses import LeastSquares
 from sparring.metrics import lpips, offer
 from sparring.nets import Discriminator, Spec, Translator, UNet
@@ -25,6 +25,7 @@ from sparring.presets import cyclegan, pix2pix
 from sparring.randomness import Draws
 from sparring.recipe import Recipe
 from sparring.training.feed import Batch
+from sparring.training.setup import Setup
 from sparring.tricks import R1, DiffAugment, FeatureMatching, Replay
 
 
@@ -86,6 +87,10 @@ def recipe(folder: Path, **fields: Any) -> Recipe:
     return replace(known, **fields)
 
 
+def _dealt(setup: Setup) -> list[Pair]:
+    return setup.step.deal(setup.feed(0), 0, "d", grad=False)
+
+
 def test_d_sees_the_input_beside_the_image(tmp_path):
     setup = set_up(recipe(tmp_path))
     batch = setup.feed(0)
@@ -95,6 +100,10 @@ def test_d_sees_the_input_beside_the_image(tmp_path):
     assert_close(pair.fake, torch.cat([batch.a, 0.5 * batch.a.expand(-1, 3, -1, -1)], 1))
     assert_close(pair.z, batch.a)
     assert_close(pair.draw(), pair.fake)
+    assert pair.sides == (1, 3)
+    for side in ("d", "g"):
+        (view,) = setup.step.views(side, [pair], 0)
+        assert view.sides == (1, 3)
 
 
 def test_a_step_moves_g_by_both_of_its_gradients(tmp_path):
@@ -117,6 +126,7 @@ def test_a_step_moves_g_by_both_of_its_gradients(tmp_path):
 
 def test_without_the_condition_d_sees_the_image_alone(tmp_path):
     (step,) = walk(recipe(tmp_path, game=Pix2Pix(conditional=False, l1=0.0)))
+    assert [view.sides for view in step.setup.step.views("d", _dealt(step.setup), 0)] == [()]
     assert step.before["D.v"].shape == (3,)
     assert step.stats["g_l1"] == 0
     before = step.before["D.v"]

@@ -27,7 +27,7 @@ def draws(number: int = 0) -> Draws:
     return Draws(0, "augment", number)
 
 
-def view_of(x: torch.Tensor, number: int = 0) -> View:
+def view_of(x: torch.Tensor, number: int = 0, sides: tuple[int, ...] = ()) -> View:
     D = torch.nn.Identity()
     return View(
         side="d",
@@ -39,11 +39,12 @@ def view_of(x: torch.Tensor, number: int = 0) -> View:
         images=torch.tensor(0),
         draws=lambda name: Draws(0, name, number),
         caller="augment",
+        sides=sides,
     )
 
 
-def see(trick, x: torch.Tensor, number: int = 0) -> torch.Tensor:
-    view = view_of(x, number)
+def see(trick, x: torch.Tensor, number: int = 0, sides: tuple[int, ...] = ()) -> torch.Tensor:
+    view = view_of(x, number, sides)
     return trick.see(view, trick.init(view, {}), x)
 
 
@@ -187,6 +188,31 @@ def test_the_colours_lie_in_their_ranges():
     assert_close(y, y[:, :1, :1, :1].expand_as(y))
     assert (shift.min(), shift.max()) == pytest.approx((-0.5, 0.5), abs=0.01)
     assert_close(shift.mean().item(), 0.0, atol=4 * (1 / 12 / 4096) ** 0.5, rtol=0)
+
+
+COLOURS = [DiffAugment(translation=0.0, cutout=0.0), ADA(p=1.0, geometry=False)]
+
+
+@pytest.mark.parametrize("trick", COLOURS, ids=lambda t: type(t).__name__)
+def test_the_colours_of_a_pair_are_those_of_each_side(trick):
+    """By the same draws, and without a look at the other side: each as if it were alone."""
+    x, other = images(16, (3, 4, 6)), images(16, (3, 4, 6)).flip(0) * 0.3
+    alone, both = see(trick, x), see(trick, torch.cat([x, other], 1), sides=(3, 3))
+    assert_close(both, torch.cat([alone, see(trick, other)], 1))
+    assert not torch.allclose(alone, x)
+    # As one image of six channels the sides would change each other.
+    assert not torch.allclose(see(trick, torch.cat([x, other], 1))[:, :3], alone)
+
+
+@pytest.mark.parametrize("trick", COLOURS, ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparency_and_holes_are_no_colours(trick, channels):
+    x = images(16, (channels, 4, 6))
+    y = see(trick, x)
+    assert torch.equal(y[:, -1], x[:, -1])
+    assert_close(y[:, :-1], see(trick, x[:, :-1]))
+    beside = torch.cat([x, images(16, (3, 4, 6))], 1)
+    assert torch.equal(see(trick, beside, sides=(channels, 3))[:, channels - 1], x[:, -1])
 
 
 def test_both_players_see_it_and_g_learns_through_it(tmp_path):

@@ -32,7 +32,8 @@ class Batch(Protocol):
 class Pair:
     """One discriminator's match: the real samples, the fakes against them, and how to make more.
 
-    z: what G made the fakes of, noise or images.
+    z: what G made the fakes of, noise or images. sides: the channels of each of the images that D
+    sees beside each other; () is one image.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Pair:
     z: Tensor
     c: Tensor | None
     draw: Callable[[], Tensor]
+    sides: tuple[int, ...] = ()
 
 
 Players = dict[str, nn.Module]

@@ -93,6 +93,7 @@ class Pix2Pix(Translation):
                 z=a,
                 c=None,
                 draw=lambda: self.seen(a, G(a)),
+                sides=(a.shape[1], batch.x.shape[1]) if self.conditional else (),
             )
         ]
 

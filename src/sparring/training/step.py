@@ -174,6 +174,7 @@ class Step:
                 fake=pair.fake.detach() if side == "d" else pair.fake,
                 c=pair.c,
                 fake_c=pair.c,
+                sides=pair.sides,
                 z=pair.z,
                 draw=pair.draw,
                 images=images,

@@ -6,6 +6,7 @@ All take images (n, C, H, W) in [-1, 1] of any number of channels and the draws 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +21,23 @@ def _column(x: Tensor, like: Tensor) -> Tensor:
 
 
 # ------------------------------------------------------------------------------------------ colour
+
+
+def colours(x: Tensor, sides: Sequence[int], change: Callable[[Tensor], Tensor]) -> Tensor:
+    """x with a change of the colours of each of the images of so many channels beside each other.
+
+    () is one image. The last of 2 or 4 channels, transparency or a hole, is no colour and stays.
+    """
+    pieces = []
+    for side in x.split(list(sides) or x.shape[1], 1):
+        k = coloured(side.shape[1])
+        pieces += [change(side[:, :k]), side[:, k:]] if k < side.shape[1] else [change(side)]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+
+
+def coloured(channels: int) -> int:
+    """How many channels of an image are colours."""
+    return channels - (channels in (2, 4))
 
 
 def brighten(x: Tensor, by: Tensor) -> Tensor:

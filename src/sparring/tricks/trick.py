@@ -35,6 +35,7 @@ class View:
     layers by name, filled for tricks with `features`; real_slopes, fake_slopes: the gradient of
     D's logits at the first k seen inputs, filled for tricks with `slopes`; c: conditions or None;
     fake_c: those of fake, which are c unless a trick's `fakes` has swapped some;
+    sides: the channels of each of the images that D sees beside each other, () for one alone;
     z: G's noise; draw: another fake for the same conditions; images: reals shown so far (int64,
     0-d, on the device: no Python `if` on it); d_loss: D's whole objective as a function of D and
     a view; d_step: a step of D's optimiser as a function of weights, gradients and what it
@@ -56,6 +57,7 @@ class View:
     draws: Callable[[str], Draws]
     c: Tensor | None = None
     fake_c: Tensor | None = None
+    sides: tuple[int, ...] = ()
     z: Tensor | None = None
     draw: Callable[[], Tensor] | None = None
     d_loss: Callable[[nn.Module, View], Tensor] | None = None

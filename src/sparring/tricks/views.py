@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -49,7 +50,9 @@ class DiffAugment(Trick):
 
     `colour`: brightness by -0.5 to 0.5, saturation times 0 to 2, contrast times 0.5 to 1.5;
     `translation`: the largest shift, as a share of the size; `cutout`: the side of a square set to
-    0, likewise; `flip`: mirrored half of the time. 0 and False leave a change out.
+    0, likewise; `flip`: mirrored half of the time. 0 and False leave a change out. Each side of a
+    pair has its own saturation and mean, changed alike; the last of 2 or 4 channels keeps its
+    values.
     """
 
     paper: ClassVar[str] = (
@@ -73,9 +76,13 @@ class DiffAugment(Trick):
     def see(self, view: View, state: State, images: Tensor) -> Tensor:
         x, n, rng = images, images.shape[0], view.rng
         if self.colour:
-            x = augment.brighten(x, rng.uniform(n) - 0.5)
-            x = augment.saturate(x, 2 * rng.uniform(n))
-            x = augment.contrast(x, 0.5 + rng.uniform(n))
+            by, saturation, contrast = (rng.uniform(n) for _ in range(3))
+
+            def change(x: Tensor) -> Tensor:
+                x = augment.saturate(augment.brighten(x, by - 0.5), 2 * saturation)
+                return augment.contrast(x, 0.5 + contrast)
+
+            x = augment.colours(x, view.sides, change)
         if self.translation:
             x = augment.shift(x, self.translation, rng)
         if self.cutout:
@@ -91,7 +98,8 @@ class ADA(Trick):
     r > target and towards fewer where it is less, by as much as takes it from 0 to 1 in `speed`
     images. Each change of each image comes with probability p: mirroring, quarter turns, shifts by
     whole and by parts of a pixel, scaling, turning, stretching, brightness, contrast, inversion,
-    hue (of three channels) and saturation. `geometry` and `colour` choose among them. The paper
+    hue (of three colours) and saturation. `geometry` and `colour` choose among them. Colours are
+    those of each side of a pair, changed alike; the last of 2 or 4 channels is none. The paper
     filters where it warps; here warping is bilinear.
     """
 
@@ -118,7 +126,7 @@ class ADA(Trick):
     def see(self, view: View, state: State, images: Tensor) -> Tensor:
         rng, p = view.rng, state["p"]
         x = self._warped(images, p, rng) if self.geometry else images
-        return self._coloured(x, p, rng) if self.colour else x
+        return self._coloured(x, p, rng, view.sides) if self.colour else x
 
     def _warped(self, x: Tensor, p: Tensor, rng: Draws) -> Tensor:
         """Every geometric change in one map of the plane."""
@@ -156,18 +164,29 @@ class ADA(Trick):
         same = (m == torch.eye(3).to(m)).flatten(1).all(1)
         return torch.where(same.view(-1, 1, 1, 1), x, augment.warp(x, m[:, :2]))
 
-    def _coloured(self, x: Tensor, p: Tensor, rng: Draws) -> Tensor:
-        n, channels = x.shape[:2]
+    def _coloured(self, x: Tensor, p: Tensor, rng: Draws, sides: Sequence[int]) -> Tensor:
+        """Every change of colours, drawn once for all sides of a pair."""
+        n = x.shape[0]
 
         def some(values: Tensor, neutral: float = 0.0) -> Tensor:
             return torch.where(rng.uniform(n).to(p) < p, values.to(p), neutral)
 
-        x = augment.brighten(x, some(0.2 * rng.normal(n)))
-        x = augment.contrast(x, some(torch.exp2(0.5 * rng.normal(n)), 1.0), about_mean=False)
-        x = augment.invert_grey(x, some(rng.integers(2, n)))
-        if channels == 3:
-            x = augment.rotate_hue(x, some((2 * rng.uniform(n) - 1) * math.pi))
-        return augment.saturate(x, some(torch.exp2(rng.normal(n)), 1.0))
+        brightness = some(0.2 * rng.normal(n))
+        contrast = some(torch.exp2(0.5 * rng.normal(n)), 1.0)
+        inverted = some(rng.integers(2, n))
+        hue = None
+        if 3 in map(augment.coloured, sides or x.shape[1:2]):
+            hue = some((2 * rng.uniform(n) - 1) * math.pi)
+        saturation = some(torch.exp2(rng.normal(n)), 1.0)
+
+        def change(x: Tensor) -> Tensor:
+            x = augment.contrast(augment.brighten(x, brightness), contrast, about_mean=False)
+            x = augment.invert_grey(x, inverted)
+            if hue is not None and x.shape[1] == 3:
+                x = augment.rotate_hue(x, hue)
+            return augment.saturate(x, saturation)
+
+        return augment.colours(x, sides, change)
 
     def after_step(self, view: View, state: State) -> None:
         if view.side != "d":
