@@ -112,6 +112,26 @@ def test_grey_with_alpha_stays_grey():
     assert (facts.mode, facts.conversions) == ("LA", ("alpha",))
 
 
+def test_grey_with_alpha_may_keep_it():
+    """Of a grey or coloured file, of 8 bits, of 16, of any range; what has no alpha is opaque."""
+    grey, colour = [[[100, 0], [100, 255]]], [[[9, 9, 9, 0], [255, 0, 0, 51]]]
+    deep = np.array([[257, 65535]], np.uint16)
+    for pixels, form, wanted in (
+        (np.array(grey, np.uint8), Form("LA"), grey),
+        (np.array(colour, np.uint8), Form("LA"), [[[9, 0], [76, 51]]]),
+        (np.array([[100, 7]], np.uint8), Form("LA"), [[[100, 255], [7, 255]]]),
+        (deep, Form("LA"), [[[1, 255], [255, 255]]]),
+        (deep, Form("LA", (257, 65535)), [[[-1, 1], [1, 1]]]),
+        (np.array(grey, np.uint8), Form("LA", (0, 255)), [[[-11 / 51, -1], [-11 / 51, 1]]]),
+    ):
+        found, facts = decode(io.BytesIO(packed(pixels)), "png", form)
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+        assert found.dtype == form.dtype
+        assert "alpha" not in facts.conversions
+        assert "grey-to-rgb" not in facts.conversions
+        assert ("rgb-to-grey" in facts.conversions) == (pixels.shape[-1] == 4)
+
+
 def test_transparent_colour_of_a_palette_becomes_white():
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 250, 0, 5])

@@ -347,8 +347,8 @@ def test_ranges_of_both_sides_and_what_no_png_keeps(tmp_path):
             _refuse_range(channels, range)
 
 
-def small(folder: Path, **fields: object) -> Recipe:
-    photos = np.random.default_rng(0).integers(0, 256, (14, 16, 16, 3), dtype=np.uint8)
+def small(folder: Path, channels: int = 3, **fields: object) -> Recipe:
+    photos = np.random.default_rng(0).integers(0, 256, (14, 16, 16, channels), dtype=np.uint8)
     np.savez(folder / "photos.npz", arr_0=photos)
     known = replace(
         pix2pix_fast(),
@@ -371,21 +371,27 @@ def test_scores_are_of_held_out_inputs(tmp_path):
     assert {row["metric"]: row["value"] for row in again} == scores
 
 
-def test_what_is_transparent_is_filled(tmp_path):
-    run = train(
-        small(tmp_path, game=Pix2Pix(inputs=Hole()), metrics=()), tmp_path / "run", device="cpu"
-    )
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_is_filled(tmp_path, channels):
+    recipe = small(tmp_path, channels, game=Pix2Pix(inputs=Hole()), metrics=())
+    run = train(recipe, tmp_path / "run", device="cpu")
     x = np.random.default_rng(1).integers(0, 256, (20, 24, 4), dtype=np.uint8)
+    x[..., 1:3] = x[..., :1]  # a grey one may be kept as colour, or with its transparency alone
     x[..., 3] = 255
+    Image.fromarray(x).save(_made(tmp_path / "in") / "whole.png")
     x[4:9, 5:12, 3] = 0
-    Image.fromarray(x).save(tmp_path / "a.png")
-    translate(run, tmp_path / "a.png", tmp_path / "out")
+    Image.fromarray(x).save(tmp_path / "in" / "a.png")
     x[4:9, 5:12, :3] = 7  # what lies under the hole does not matter
-    Image.fromarray(x).save(tmp_path / "a.png")
-    translate(run, tmp_path / "a.png", tmp_path / "again")
-    one, two = (array(tmp_path / d / "a.png") for d in ("out", "again"))
-    assert one.shape == (20, 24, 3)
+    Image.fromarray(x).save(tmp_path / "in" / "b.png")
+    Image.fromarray(x[..., [0, 3]]).save(tmp_path / "in" / "grey.png")
+    assert not translate(run, tmp_path / "in", tmp_path / "out").failed
+    whole, one, two, grey = (
+        array(tmp_path / "out" / f"{name}.png") for name in ("whole", "a", "b", "grey")
+    )
+    assert one.shape == ((20, 24, 3) if channels == 3 else (20, 24))
     assert np.array_equal(one, two)
+    assert np.array_equal(one, grey)
+    assert not np.array_equal(one, whole)
 
 
 def test_a_sheet_shows_sets_below_one_another():

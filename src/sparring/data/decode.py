@@ -56,6 +56,9 @@ _UPRIGHT = {
 }
 
 
+Mode = Literal["L", "LA", "RGB", "RGBA"]
+
+
 class UnreadableError(ValueError):
     """Says why a file gives no image."""
 
@@ -64,12 +67,21 @@ class UnreadableError(ValueError):
 class Form:
     """What every file becomes: uint8, or with range = (low, high) float32, low at -1, high at 1."""
 
-    mode: Literal["L", "RGB", "RGBA"] = "RGB"
+    mode: Mode = "RGB"
     range: tuple[float, float] | None = None
 
     @property
     def channels(self) -> int:
         return len(self.mode)
+
+    @property
+    def grey(self) -> bool:
+        return self.mode in ("L", "LA")
+
+    @property
+    def clear(self) -> bool:
+        """Whether the last channel says how opaque a pixel is."""
+        return self.mode in ("LA", "RGBA")
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -208,21 +220,21 @@ def _conversions(image: Image.Image, deep: bool, turn: int, form: Form) -> list[
         "exif-rotated": turn in _UPRIGHT,
         "one-bit": image.mode == "1",
         "palette": image.mode in ("P", "PA"),
-        "alpha": clear and form.mode != "RGBA",
-        "opaque": not clear and form.mode == "RGBA",
+        "alpha": clear and not form.clear,
+        "opaque": not clear and form.clear,
         "cmyk": image.mode == "CMYK",
         "16-bit": deep and form.range is None,
         "other-colours": image.mode in ("YCbCr", "HSV"),
-        "grey-to-rgb": grey and form.mode != "L",
-        "rgb-to-grey": not grey and image.mode not in ("P", "PA") and form.mode == "L",
+        "grey-to-rgb": grey and not form.grey,
+        "rgb-to-grey": not grey and image.mode not in ("P", "PA") and form.grey,
     }
     return [name for name, is_so in found.items() if is_so]
 
 
 def _bytes(image: Image.Image, deep: bool, form: Form) -> np.ndarray:
     """uint8 (h, w) or (h, w, C)"""
-    if form.mode == "RGBA" and not image.mode.startswith("I"):
-        return np.asarray(image.convert("RGBA"))
+    if form.clear and not image.mode.startswith("I"):
+        return np.asarray(image.convert("RGBA").convert(form.mode))
     return np.asarray(_flat(image, deep).convert(form.mode))
 
 
@@ -233,14 +245,12 @@ def _values(image: Image.Image, deep: bool, form: Form) -> np.ndarray:
     assert form.range is not None
     single = image.mode.startswith("I") or image.mode == "F"
     if not single:
-        image = image.convert("RGBA") if form.mode == "RGBA" else _flat(image, False)
+        image = image.convert("RGBA") if form.clear else _flat(image, False)
         image = image.convert(form.mode)
     values = np.asarray(image).astype(np.float64)
     if single and form.mode != "L":
-        values = np.stack([values] * 3, axis=2)
-        if form.mode == "RGBA":
-            opaque = np.full((*values.shape[:2], 1), form.range[1])
-            values = np.concatenate([values, opaque], axis=2)
+        opaque = [np.full_like(values, form.range[1])] * form.clear
+        values = np.stack([values] * (1 if form.grey else 3) + opaque, axis=2)
     return scaled(values, form.range)
 
 

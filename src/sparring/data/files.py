@@ -298,7 +298,7 @@ def attempt(
         pixels = pixels[:, -width:] if listing.half else pixels[:, :width]
     if listing.patches is not None:
         return _cut(pixels, size, listing.patches[i]), facts
-    return fit(pixels, size, form.mode == "RGBA"), facts
+    return fit(pixels, size, form.clear), facts
 
 
 Decoded = tuple[np.ndarray, Facts] | UnreadableError

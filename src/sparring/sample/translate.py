@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sparring.data import Pairs, SideBySide, Source, Unpaired, source
-from sparring.data.decode import Form, UnreadableError, decode
+from sparring.data.decode import Form, Mode, UnreadableError, decode
 from sparring.data.files import Files, Listing, ending, is_image
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError, RecipeError
@@ -28,7 +28,7 @@ from sparring.sample.picture import grid, picture, png, shown
 from sparring.sample.tiles import CORE, large, tiled
 from sparring.storage import disk_errors, replace_file
 
-_MODES: dict[int, Literal["L", "RGB", "RGBA"]] = {1: "L", 3: "RGB", 4: "RGBA"}
+_MODES: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _PIXELS = 2**18  # of all inputs translated at one time
 _NAMED = 3  # files named in an error
 _BYTE = (0, 255)
