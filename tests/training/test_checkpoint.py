@@ -17,54 +17,11 @@ import torch
 from toys import ToyOrigin, flip_a_bit, toy
 
 from sparring import storage
-from sparring.data import Mixture1D
-from sparring.errors import DiskError, DivergedError, RecipeError, RunError, SparringError
-from sparring.losses import Hinge, LeastSquares
-from sparring.nets import MLP
-from sparring.optim import SGD, Adam, RMSprop
-from sparring.recipe import Recipe
-from sparring.runs import Run, locked, open_run, read_checkpoint
-from sparring.training import Stopped, resume, train
-from sparring.tricks import HistoricalAveraging
-
-RECIPE = Recipe(
-    data=Mixture1D(),
-    nets=MLP(g_widths=(8,), d_widths=(8,), latent=2),
-    tricks=(HistoricalAveraging(),),
-    batch=8,
-    images=80,
-    checkpoint_every=16,
-    sample_every=40,
-    keep=3,
-    ema=40,
-    metrics=(),
-    precision="fp32",
-)
-
-
-def stop_before(images: int):
-    def tick(row):
-        if row["images"] == images - 8:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return tick
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> tuple[Run, Run]:
-    """A whole run, and one stopped at 48 of its 80 images, with checkpoints at 16, 32 and 48."""
-    folder = tmp_path_factory.mktemp("runs")
-    whole = train(RECIPE, folder / "whole", device="cpu", quiet=True)
-    with pytest.raises(Stopped):
-        train(RECIPE, folder / "cut", device="cpu", quiet=True, on_tick=stop_before(48))
-    return whole, Run(folder / "cut")
-
-
-@pytest.fixture
-def cut(runs, tmp_path) -> Run:
-    """A copy of the stopped run, to damage."""
-    shutil.copytree(runs[1].path, tmp_path / "run")
-    return Run(tmp_path / "run")
+from sparring.errors import DiskError, DivergedError, RunError
+from sparring.losses import LeastSquares
+from sparring.optim import SGD
+from sparring.runs import Run, read_checkpoint
+from sparring.training import resume, train
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -88,6 +45,12 @@ def test_keep_is_the_number_of_checkpoints(runs):
     assert [p.name for p in stopped.saved()] == ["000000048", "000000032", "000000016"]
     state = read_checkpoint(stopped.saved()[0])[1]
     assert (state["step"], state["images"]) == (6, 48)
+
+
+def test_a_billion_images_come_after_fewer(tmp_path):
+    for name in ("999999999", "1000000000", "000000000"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert [p.name for p in Run(tmp_path).saved()] == ["1000000000", "999999999", "000000000"]
 
 
 # ----------------------------------------------------------------------------------------- damage
@@ -294,8 +257,8 @@ def run_images(run: Run) -> int:
 # ------------------------------------------------------------------------------------- divergence
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_is_never_saved(tmp_path):
-    recipe = replace(RECIPE, g_optim=SGD(lr=1e30), d_optim=SGD(lr=1e30))
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_never_saved(tmp_path, runs):
+    recipe = replace(runs[0].recipe, g_optim=SGD(lr=1e30), d_optim=SGD(lr=1e30))
     with pytest.raises(DivergedError) as caught:
         train(recipe, tmp_path / "run", device="cpu", quiet=True)
     assert caught.value.exit_code == 6
@@ -321,150 +284,7 @@ def test_a_weight_that_is_not_finite_is_never_saved(tmp_path):
     assert [p.name for p in Run(tmp_path / "run").saved()] == ["000000000"]
 
 
-# ----------------------------------------------------------------------------- what is refused
-
-
-def refused(error: type[SparringError], code: int, call, *hints: str) -> None:
-    with pytest.raises(error) as caught:
-        call()
-    message = str(caught.value)
-    assert caught.value.exit_code == code
-    assert "\n" not in message
-    for hint in hints:
-        assert hint in message
-
-
-def test_a_run_in_use(cut):
-    with locked(cut):
-        before = cut.log.read_text()
-        refused(
-            RecipeError,
-            2,
-            lambda: resume(cut.path, device="cpu", quiet=True),
-            "is in use",
-            f"process {os.getpid()}",
-        )
-        assert cut.log.read_text() == before
-
-
-def test_a_changed_recipe(cut, runs):
-    changed = replace(cut.recipe, ema=16, loss=Hinge())
-    refused(
-        RecipeError,
-        2,
-        lambda: resume(cut.path, recipe=changed, device="cpu", quiet=True),
-        "the recipe has changed",
-        f"ema was {cut.recipe.ema}, is 16",
-        "loss was NonSaturating(), is Hinge()",
-        "--override",
-    )
-    assert cut.recipe == runs[1].recipe
-    rates = replace(cut.recipe, g_optim=Adam(lr=1e-5))
-    resume(cut.path, recipe=rates, override=True, device="cpu", quiet=True)
-    assert Run(cut.path).recipe.g_optim == Adam(lr=1e-5)
-    assert not torch.equal(weights(cut)["layers.0.weight"], weights(runs[0])["layers.0.weight"])
-
-
-@pytest.mark.parametrize(
-    "change", [{"batch": 16}, {"d_steps": 2}, {"g_optim": RMSprop()}], ids=lambda c: next(iter(c))
-)
-def test_what_cannot_change_within_a_run(change, cut, runs):
-    before = (cut.path / "recipe.py").read_text()
-    refused(
-        RecipeError,
-        2,
-        lambda: resume(
-            cut.path,
-            recipe=replace(cut.recipe, **change),
-            override=True,
-            device="cpu",
-            quiet=True,
-        ),
-        f"{next(iter(change))} cannot change within a run",
-        "--init-from",
-    )
-    assert (cut.path / "recipe.py").read_text() == before
-
-
-def test_a_billion_images_come_after_fewer(tmp_path):
-    for name in ("999999999", "1000000000", "000000000"):
-        (tmp_path / "checkpoints" / name).mkdir(parents=True)
-    assert [p.name for p in Run(tmp_path).saved()] == ["1000000000", "999999999", "000000000"]
-
-
-def test_a_change_that_does_not_fit_the_checkpoint(cut):
-    for changed in (
-        replace(cut.recipe, nets=MLP(g_widths=(9,), d_widths=(8,), latent=2)),
-        replace(cut.recipe, tricks=()),
-    ):
-        refused(
-            RecipeError,
-            2,
-            lambda changed=changed: resume(
-                cut.path, recipe=changed, override=True, device="cpu", quiet=True
-            ),
-            "does not fit the recipe",
-        )
-
-
-def test_a_run_that_is_done(runs):
-    refused(
-        RecipeError,
-        2,
-        lambda: resume(runs[0].path, device="cpu", quiet=True),
-        "is done",
-        "--images 160",
-    )
-
-
-@pytest.mark.parametrize("images", [0, -8])
-def test_resuming_for_no_images(cut, images):
-    refused(
-        RecipeError, 2, lambda: resume(cut.path, images=images, device="cpu", quiet=True), "images"
-    )
-
-
-def test_out_exists(tmp_path):
-    out = tmp_path / "run"
-    out.mkdir()
-    refused(
-        RecipeError,
-        2,
-        lambda: train(RECIPE, out, device="cpu", quiet=True),
-        "exists",
-        f"sparring resume {out}",
-    )
-    assert list(out.iterdir()) == []
-
-
-def test_out_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").write_text("x")
-    refused(DiskError, 5, lambda: train(RECIPE, tmp_path / "file" / "run", device="cpu"), "--out")
-
-
-@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
-def test_no_time(tmp_path, minutes):
-    refused(
-        RecipeError,
-        2,
-        lambda: train(RECIPE, tmp_path / "run", minutes=minutes, device="cpu"),
-        "--minutes",
-    )
-    assert not (tmp_path / "run").exists()
-
-
-def test_no_run(tmp_path):
-    refused(RunError, 4, lambda: open_run(tmp_path / "none"), "no run at", "does not exist")
-    refused(RunError, 4, lambda: open_run(tmp_path), "is no run", "recipe.py")
-
-
-@pytest.mark.parametrize("text", ["", "R1()", "Recipe(", "Recipe(nets=Unknown())", "\0"])
-def test_a_recipe_that_cannot_be_read(cut, text):
-    (cut.path / "recipe.py").write_text(text)
-    refused(RunError, 4, lambda: resume(cut.path, device="cpu"), "cannot read recipe.py")
-
-
-def test_a_second_interrupt_stops_at_once(tmp_path):
+def test_a_second_interrupt_stops_at_once(tmp_path, runs):
     def tick(row):
         if row["images"] == 24:
             os.kill(os.getpid(), signal.SIGINT)
@@ -472,7 +292,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path):
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(RECIPE, tmp_path / "run", device="cpu", quiet=True, on_tick=tick)
+        train(runs[0].recipe, tmp_path / "run", device="cpu", quiet=True, on_tick=tick)
     assert signal.getsignal(signal.SIGINT) is before
     resume(tmp_path / "run", device="cpu", quiet=True)
     assert Run(tmp_path / "run").saved()[0].name == "000000080"

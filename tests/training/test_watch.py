@@ -107,7 +107,7 @@ def test_a_logger_that_fails_is_said_once_and_never_stops_training(
             raise OSError("the server\nis gone")
 
     broken = Broken()
-    monkeypatch.setattr("sparring.training.loop.loggers", lambda names: [broken])
+    monkeypatch.setattr("sparring.training.start.loggers", lambda names: [broken])
     run = train(replace(TINY, data=Ring()), tmp_path / "run", logger=["any"], quiet=True)
     assert run.stats()[-1]["images"] == 64
     said = [row for row in run.log.read_text().splitlines() if "warning" in row]

@@ -1,5 +1,6 @@
 """Training: the step, the loop around it, checkpoints."""
 
-from sparring.training.loop import Stopped, resume, train
+from sparring.training.loop import Stopped
+from sparring.training.start import resume, train
 
 __all__ = ["Stopped", "resume", "train"]
