@@ -19,7 +19,7 @@ from sparring.games import CycleGAN, Downscale, Greyscale, Pair, Pix2Pix
 from sparring.losses import LeastSquares
 from sparring.metrics import lpips, offer
 from sparring.nets import Discriminator, Spec, Translator, UNet
-from sparring.nets.translate import Translating
+from sparring.nets.patches import Translating
 from sparring.optim import SGD
 from sparring.presets import cyclegan, pix2pix
 from sparring.randomness import Draws

@@ -8,10 +8,13 @@ from sparring.nets.fewshot import FewShot
 from sparring.nets.mlp import MLP
 from sparring.nets.progressive import ProGAN, StyleGAN
 from sparring.nets.r3 import R3
+from sparring.nets.residual import ResidualTranslator
 from sparring.nets.resnet import ResNet
 from sparring.nets.spectral import settle
 from sparring.nets.stylegan2 import StyleGAN2
-from sparring.nets.translate import ResidualTranslator, SuperResolver, Translator, UNet
+from sparring.nets.superresolver import SuperResolver
+from sparring.nets.translator import Translator
+from sparring.nets.unet import UNet
 
 __all__ = [
     "DCGAN",

@@ -1,0 +1,80 @@
+"""The U-Net: the generator of pix2pix."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sparring.errors import RecipeError
+from sparring.nets.architecture import Spec
+from sparring.nets.normalise import Norm, normalising
+from sparring.nets.patches import Translating
+from sparring.nets.translator import Translator, Up, doubling, padded, published, same_size
+from sparring.parts import require
+
+
+class UNet(Translating):
+    """A U-Net and a discriminator of patches: the input is halved to the smallest, then doubled.
+
+    Each resolution on the way up also sees the one of the way down. width: channels at half the
+    size, doubled with each halving up to eight times as many. depth: halvings; 0 as many as leave a
+    pixel, at most 8. up: transposed convolutions as published, or resize, nearest neighbours and a
+    convolution, which leave no checkerboard.
+    """
+
+    paper: ClassVar[str] = "Isola et al. 2017, pix2pix, arXiv:1611.07004"
+    width: int = 64
+    depth: int = 0
+    dropout: float = 0.5
+    norm: Norm = "instance"
+    up: Up = "transposed"
+
+    def check(self) -> None:
+        super().check()
+        require(self.width >= 1, "width must be at least 1")
+        require(self.depth >= 0, "depth must not be negative")
+        require(0 <= self.dropout < 1, "dropout must lie in [0, 1)")
+
+    def generator(self, spec: Spec) -> Translator:
+        return _UNet(spec, self)
+
+
+class _UNet(Translator):
+    def __init__(self, spec: Spec, nets: UNet) -> None:
+        super().__init__()
+        channels, made = same_size(spec, "UNet")
+        self.mixes = nets.norm == "batch"
+        self.depth = nets.depth or min(8, min(spec.shape[1:]).bit_length() - 1)
+        if self.depth < 1:
+            raise RecipeError("UNet cannot halve images of one pixel", fix="--size 64")
+        widths = [nets.width * min(8, 2**k) for k in range(self.depth)]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for k, (i, o) in enumerate(zip([channels, *widths], widths)):
+            layers: list[nn.Module] = [nn.LeakyReLU(0.2)] if k else []
+            layers += [nn.Conv2d(i, o, 4, 2, 1)]
+            # Of one pixel a norm over the image leaves nothing.
+            layers += [normalising(nets.norm, o)] if 0 < k < self.depth - 1 else []
+            self.down.append(nn.Sequential(*layers))
+        for k in reversed(range(self.depth)):
+            i = widths[k] * (1 if k == self.depth - 1 else 2)
+            o = widths[k - 1] if k else made
+            layers = [nn.ReLU(), doubling(i, o, nets.up)]
+            layers += [normalising(nets.norm, o)] if k else [nn.Tanh()]
+            # The paper's three, which are those at the full width below the innermost.
+            layers += [nn.Dropout(nets.dropout)] if 0 < k < self.depth - 1 and k >= 4 else []
+            self.up.append(nn.Sequential(*layers))
+        published(self)
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        x, skips = padded(z, 2**self.depth), []
+        for layer in self.down:
+            x = layer(x)
+            skips.append(x)
+        skips.pop()
+        for layer in self.up:
+            x = layer(x)
+            if skips:
+                x = torch.cat([x, skips.pop()], 1)
+        return x[..., : z.shape[2], : z.shape[3]]

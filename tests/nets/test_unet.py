@@ -1,0 +1,41 @@
+"""The U-Net: its weights and its skips."""
+
+from __future__ import annotations
+
+import torch
+
+from sparring.nets import Spec, UNet
+from sparring.randomness import seeded
+
+
+def images(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def test_the_published_unet_has_the_papers_number_of_weights():
+    """54.4 million in G and 2.77 million in D for 256 pixels, counted by hand from the paper."""
+    spec = Spec((3, 256, 256), inputs=(3, 256, 256))
+    G = UNet().generator(spec)
+    widths = [64, 128, 256, 512, 512, 512, 512, 512]
+    down = sum(16 * i * o + o for i, o in zip([3, *widths], widths))
+    up = sum(
+        16 * (i if k == 0 else 2 * i) * o + o
+        for k, (i, o) in enumerate(zip(widths[::-1], [*widths[::-1][1:], 3]))
+    )
+    norms = 2 * sum(widths[1:-1]) + 2 * sum(widths[:-1])
+    assert sum(p.numel() for p in G.parameters()) == down + up + norms
+    assert 54e6 < down + up < 55e6
+    D = UNet().discriminator(Spec((6, 256, 256)))
+    assert D(images(1, 6, 256, 256)).shape == (1, 1, 30, 30)
+    assert 2.7e6 < sum(p.numel() for p in D.parameters()) < 2.8e6
+
+
+def test_skips_carry_what_the_bottom_cannot():
+    """Without its innermost layers a U-Net still answers to a single pixel, right there."""
+    spec = Spec((1, 32, 32), inputs=(1, 32, 32))
+    with seeded(0, "weights"):
+        G = UNet(width=4, depth=3, norm="none", dropout=0.0).generator(spec)
+    a = images(1, 1, 32, 32).requires_grad_()
+    (slope,) = torch.autograd.grad(G(a)[0, 0, 16, 16], a)
+    assert slope[0, 0, 14:19, 14:19].abs().max() > 0
+    assert slope[0, 0, 16, 16].abs() > 0
