@@ -9,17 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from sparring.report.figures import (
-    Series,
-    compact,
-    curves,
-    densities,
-    judgement,
-    moving_histogram,
-    moving_points,
-    series,
-    surface,
-)
+from sparring.report.figures import Series, compact, curves, series
+from sparring.report.points import densities, judgement, moving_histogram, moving_points, surface
 
 NORMAL = np.random.default_rng(0).normal(size=(200, 2))
 LINE = np.linspace(-3, 3, 61)

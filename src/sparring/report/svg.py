@@ -24,6 +24,12 @@ from sparring.report.keeping import keep
 # Colours where there is no page; on one, CSS variables take their place. Real data and D are blue,
 # what is generated and G are orange; lines differ in their dashes too.
 INK, MUTED, GRID, REAL, FAKE = "#1d1d1f", "#6b6b70", "#dcdce0", "#0b62a4", "#bc4a10"
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": REAL, "linestyle": "-"},
+    {"color": FAKE, "linestyle": (0, (4, 1.6))},
+    {"color": INK, "linestyle": (0, (1.2, 1.4))},
+    {"color": MUTED, "linestyle": (0, (6, 1.6, 1.2, 1.6))},
+)
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", REAL: "real", FAKE: "fake"}
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

@@ -10,9 +10,9 @@ from torch import Tensor
 from sparring.data import Points
 from sparring.errors import RunError
 from sparring.metrics import optimum
-from sparring.report import figures
 from sparring.report.markup import beside, figure, grid, slider, table
 from sparring.report.material import Material
+from sparring.report.points import densities, judgement, moving_histogram, moving_points, surface
 
 PLACES = (-3.0, -2.0, 0.0, 2.0, 3.0)
 _FRAMES = 24
@@ -43,8 +43,8 @@ def _stage(m: Material, frames: list[tuple[int, Any]]) -> str:
     """Points at several times, one cloud or histogram for each."""
     if m.points.shape[0] == 1:
         x = _line(m.points)
-        return figures.moving_histogram(frames, x, m.points.log_density(x[:, None]).exp())
-    return figures.moving_points(frames, m.reals[:300], _limits(m.points))
+        return moving_histogram(frames, x, m.points.log_density(x[:, None]).exp())
+    return moving_points(frames, m.reals[:300], _limits(m.points))
 
 
 def line(m: Material) -> str:
@@ -52,11 +52,11 @@ def line(m: Material) -> str:
     x = _line(m.points)
     p = m.points.log_density(x[:, None]).exp()
     shape = figure(
-        figures.densities(m.reals, m.fakes, x, p),
+        densities(m.reals, m.fakes, x, p),
         "10,000 real and 10,000 generated points, with the density the data are drawn from.",
     )
     if not m.recipe.loss.logistic:
-        drawn = figures.judgement(x, m.logits(x[:, None]))
+        drawn = judgement(x, m.logits(x[:, None]))
         caption = "The logits of D: with this loss sigmoid(D) does not estimate p / (p + q)."
         return grid([shape, figure(drawn, caption)])
     many = m.many(100_000)
@@ -71,7 +71,7 @@ def line(m: Material) -> str:
         "the exact density of the data, q a kernel density estimate of 100,000 samples. On grey "
         "ground there is next to nothing of either."
     )
-    drawn = figure(figures.judgement(o.x, o.d, o.optimal, o.p + o.q), caption)
+    drawn = figure(judgement(o.x, o.d, o.optimal, o.p + o.q), caption)
     return grid([shape, drawn]) + best(places.d, places.optimal, o.error)
 
 
@@ -97,7 +97,7 @@ def plane(m: Material) -> str:
     coarse = [torch.linspace(a, b, 19)[1:-1] for a, b in (limits[:2], limits[2:])]
     where = torch.cartesian_prod(*coarse)
     slope = m.logits(where, slopes=True)
-    drawn = figures.surface(
+    drawn = surface(
         x,
         y,
         d.sigmoid() if logistic else d,
