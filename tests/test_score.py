@@ -324,12 +324,17 @@ def test_files_left_out_are_said_and_listed(two, tmp_path, capsys) -> None:
     (path / ".cache").mkdir()
     Image.fromarray(images(1, 8)[0]).save(path / "001.PNG")
     Image.fromarray(images(1, 8, channels=1)[0].squeeze()).save(path / "zz.png")
+    (path / "old").mkdir()
+    Image.fromarray(images(1, 8)[0]).save(path / "old/002.png")
     code, out, err = run(capsys, *two, "--metrics", PIXELS, "--json")
     assert code == 0
     notes = json.loads(out)["notes"]
     assert err.splitlines() == notes
     assert notes[0].startswith("fake: left out broken.png: ")
-    assert notes[1:] == [
+    assert notes[1] == (
+        "fake: 18 images lie beside folders such as 'old': all are taken, none has a class"
+    )
+    assert notes[2:] == [
         "fake: passed over 2 hidden files or folders",
         "fake: passed over 1 files that are no images",
         "fake: took both 001.PNG and 001.png, which differ in the case of letters alone",

@@ -58,9 +58,11 @@ def test_one_common_folder_is_no_class(pack):
     assert images.pixels[:, 0, 0, 0].tolist() == [1, 2]
 
 
-def test_images_beside_class_folders_are_refused(pack):
+def test_images_beside_folders_take_the_classes_from_all(pack):
     path = pack([("top/cat/a.png", png(1)), ("top/dog/a.png", png(1)), ("top/b.png", png(2))])
-    assert "1 images lie beside class folders" in refusal(path)
+    images = Zip(path=str(path)).open()
+    assert (len(images), images.labels) == (3, None)
+    assert images.unlabelled == "an image lies beside folders such as 'cat'"
 
 
 @pytest.mark.parametrize(

@@ -63,17 +63,24 @@ def test_one_folder_around_everything_is_no_class(write, tmp_path):
     write("photos/b.png")
     assert Folder(path=str(tmp_path)).open().labels is None
     write("photos/cat/a.png")
-    assert "beside class folders" in refusal(tmp_path)
+    assert "2 images lie beside" in Folder(path=str(tmp_path)).open().unlabelled
     (tmp_path / "photos/a.png").unlink()
     (tmp_path / "photos/b.png").unlink()
     write("photos/dog/a.png")
     assert Folder(path=str(tmp_path)).open().classes == ("cat", "dog")
 
 
-def test_images_beside_class_folders_are_refused(write, tmp_path):
-    for name in ("cat/1.png", "dog/1.png", "loose.png"):
-        write(name)
-    assert "1 images lie beside class folders" in refusal(tmp_path)
+def test_images_beside_folders_take_the_classes_from_all(write, tmp_path):
+    for i, name in enumerate(("cat/1.png", "dog/1.png", "loose.png")):
+        write(name, i)
+    images = Folder(path=str(tmp_path)).open()
+    assert first_values(images) == [0, 1, 2]
+    assert (images.labels, images.classes) == (None, ())
+    assert images.unlabelled == "an image lies beside folders such as 'cat'"
+    assert Folder(path=str(tmp_path), labels="none").open().unlabelled == ""
+    (tmp_path / "loose.png").unlink()
+    images = Folder(path=str(tmp_path)).open()
+    assert (images.classes, images.unlabelled) == (("cat", "dog"), "")
 
 
 def test_a_class_without_a_usable_image_is_gone(write, tmp_path):

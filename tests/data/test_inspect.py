@@ -108,6 +108,14 @@ def test_unequal_classes_splits_and_shapes(write, tmp_path):
     assert has(info, "the square crop keeps 40% of a typical image")
 
 
+def test_images_beside_folders(write, tmp_path):
+    for i, name in enumerate(("a/1.png", "b/1.png", "2.png")):
+        write(name, i)
+    info = inspect(Folder(path=str(tmp_path)))
+    assert (info["count"], info["classes"]) == (3, None)
+    assert has(info, "an image lies beside folders such as 'a': all are taken, none has a class")
+
+
 def test_good_images_have_no_problem(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (1200, 8, 8, 3), dtype=np.uint8)
     np.savez(tmp_path / "x.npz", x=x)

@@ -7,17 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.testing import assert_close
 from toys import Pictures, set_up
 
-from sparring.data import Images, Npz, Ring
-from sparring.errors import RecipeError
+from sparring.data import Folder, Images, Npz, Ring, StackedMnist
+from sparring.errors import DataError, RecipeError
 from sparring.losses import Wasserstein
 from sparring.nets import MLP, Auxiliary, Concat, Condition, Fast, Nets, Projection
 from sparring.optim import SGD
 from sparring.recipe import Recipe
 from sparring.training.conditions import describe
 from sparring.training.setup import open_data
+from sparring.training.start import _left_out
 from sparring.tricks import DRAGAN, R1, AuxiliaryClassifier, GradientPenalty, Replay
 
 SMALL = Fast(g_width=4, d_width=4, latent=4)
@@ -56,6 +58,26 @@ def test_labels_are_needed(condition, tmp_path):
         open_data(with_condition(recipe, condition))
     with pytest.raises(RecipeError, match=r"points have no classes"):
         open_data(Recipe(data=Ring(), nets=MLP(condition=condition), tricks=tricks))
+
+
+def test_images_beside_folders_do_without_labels(tmp_path):
+    """They are taken where nobody asks for classes; where one does it is said why there are none."""
+    for i, name in enumerate(("cat/1.png", "dog/1.png", "2.png", "3.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8), 50 * i).save(tmp_path / name)
+    recipe = Recipe(data=Folder(path=str(tmp_path)), nets=SMALL, batch=2, held_out=0)
+    found, material = open_data(recipe)
+    assert len(material.train) == 4
+    why = "2 images lie beside folders such as 'cat'"
+    assert _left_out(material) == [f"{why}: all are taken, none has a class"]
+    for asked in (
+        with_condition(recipe, Concat()),
+        replace(recipe, balance_classes=True),
+    ):
+        with pytest.raises(RecipeError, match=f"needs .*{why}"):
+            open_data(asked)
+    with pytest.raises(DataError, match=f"with classes, and {why}"):
+        StackedMnist(path=str(tmp_path)).open()
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,8 @@ def load(files: Files, listing: Listing, size: Size | None = None, strict: bool 
         size = size or patch_size(listing, files)
         listing = patched(listing, patches(listing, files, size))
     found = _load(files, listing, size, strict)
+    if files.labels is None and found.images.labels is None:
+        found = replace(found, images=replace(found.images, unlabelled=beside(listing)))
     if listing.patches is None:
         return found
     numbers = [listing.patches[i][0] for i in found.kept]
@@ -527,25 +529,33 @@ def label(files: Files, listing: Listing) -> Labels | None:
 def classify(listing: Listing) -> tuple[list[int] | None, tuple[str, ...]]:
     """Labels and class names from the first-level folders, or (None, ()) where there are none.
 
-    One folder around everything does not count, and one class alone is none. Raises DataError when
-    images lie beside class folders.
+    One folder around everything does not count, one class alone is none, and where images lie
+    beside the folders these are no classes.
     """
+    firsts = _firsts(listing)
+    folders = sorted(set(firsts))
+    if len(folders) < 2 or "" in folders:
+        return None, ()
+    index = {name: i for i, name in enumerate(folders)}
+    return [index[name] for name in firsts], tuple(map(printable, folders))
+
+
+def beside(listing: Listing) -> str:
+    """That images lie beside folders, which would be classes without them; nothing if none do."""
+    firsts = _firsts(listing)
+    loose, folders = firsts.count(""), set(firsts) - {""}
+    if not (loose and folders):
+        return ""
+    many = f"{loose} images lie" if loose > 1 else "an image lies"
+    return f"{many} beside folders such as '{printable(min(folders))}'"
+
+
+def _firsts(listing: Listing) -> list[str]:
+    """For each file the folder of the first level, "" for one that lies in none."""
     parts = [name.split("/") for name in listing.names]
     if all(len(p) > 1 for p in parts) and len({p[0] for p in parts}) == 1:
         parts = [p[1:] for p in parts]
-    folders = sorted({p[0] for p in parts if len(p) > 1})
-    loose = sum(len(p) == 1 for p in parts)
-    if loose and folders:
-        raise DataError(
-            f"{loose} images lie beside class folders",
-            where=listing.where,
-            why=f"folders such as '{printable(folders[0])}' are classes, these have none",
-            fix="move them into a folder of their own, or say labels='none'",
-        )
-    if len(folders) < 2:
-        return None, ()
-    index = {name: i for i, name in enumerate(folders)}
-    return [index[p[0]] for p in parts], tuple(map(printable, folders))
+    return [p[0] if len(p) > 1 else "" for p in parts]
 
 
 def default_side(sides: Sequence[int]) -> int:

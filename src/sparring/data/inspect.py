@@ -215,6 +215,11 @@ def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
         yield f"{loaded.unreadable} of {total} images cannot be read and are left out" + (
             f"; training refuses more than {loaded.limit}" if refused else ""
         )
+    if loaded.images.unlabelled:
+        yield (
+            f"{loaded.images.unlabelled}: all are taken, none has a class; for classes move each"
+            " image into the folder of its class"
+        )
     if small:
         side = loaded.images.shape[1]
         yield (

@@ -22,7 +22,8 @@ class Images:
     labels: int64 (N,) indices into `classes`; or float32 (N, K), one column for each of `classes`
     (several labels as 0 and 1, or numbers as they were given, not scaled); or None.
     classes: the names; digest: 16 hexadecimal digits of the SHA-256 of what the set is;
-    left_out: (file, reason) for each image not taken.
+    left_out: (file, reason) for each image not taken; unlabelled: why folders are no classes that
+    would be, if they are not.
     inputs: the images that are to be translated into these; where `paired` the i-th belongs to the
     i-th of these, else they are a set of their own, of any number.
     groups: int64 (N,), of patches the number of the photo that each is from: those of one are held
@@ -34,6 +35,7 @@ class Images:
     classes: tuple[str, ...] = ()
     digest: str = ""
     left_out: tuple[tuple[str, str], ...] = ()
+    unlabelled: str = ""
     inputs: Images | None = None
     paired: bool = True
     groups: Tensor | None = None

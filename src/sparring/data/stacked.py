@@ -44,9 +44,9 @@ class StackedMnist(Source):
         """
         grey = (MNIST() if self.path is None else source(self.path)).open(size)
         if not isinstance(grey, Images) or grey.shape[0] != 1 or grey.labels is None:
-            raise DataError(
-                "cannot stack these data", where=self.path, why="it takes grey images with classes"
-            )
+            why = getattr(grey, "unlabelled", "")
+            why = f"it takes grey images with classes{why and f', and {why}'}"
+            raise DataError("cannot stack these data", where=self.path, why=why)
         if grey.labels.dim() != 1:
             raise DataError("cannot stack these data", where=self.path, why="a label has columns")
         chosen = torch.randint(

@@ -58,6 +58,8 @@ def _remarks(listing: Listing, loaded: Loaded) -> Iterator[str]:
         yield f"left out {name}: {why}"
     if len(left_out) > _LISTED:
         yield f"left out {len(left_out) - _LISTED} more, listed by: sparring inspect"
+    if loaded.images.unlabelled:
+        yield f"{loaded.images.unlabelled}: all are taken, none has a class"
     if listing.hidden:
         yield f"passed over {listing.hidden} hidden files or folders"
     if listing.others:

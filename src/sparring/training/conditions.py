@@ -27,12 +27,17 @@ def describe(train: Images | Points) -> Spec:
     return Spec(train.shape, names, shares=tuple((counts / counts.sum()).tolist()))
 
 
-def check(recipe: Recipe, spec: Spec, data: str) -> None:
-    """RecipeError, with the field to change, where the recipe's conditioning cannot work."""
+def check(recipe: Recipe, spec: Spec, data: str, unlabelled: str = "") -> None:
+    """RecipeError, with the field to change, where the recipe's conditioning cannot work.
+
+    unlabelled: why the folders of these images are no classes, where they would be.
+    """
     condition, name = recipe.nets.condition, type(recipe.nets).__name__
     guessing = next((t for t in recipe.tricks if t.guesses), None)
     if recipe.balance_classes and not spec.shares:
-        raise RecipeError("balance_classes needs classes", where=data, fix="--no-balance-classes")
+        raise RecipeError(
+            "balance_classes needs classes", where=data, why=unlabelled, fix="--no-balance-classes"
+        )
     if condition is None:
         if guessing:
             raise RecipeError(
@@ -45,7 +50,9 @@ def check(recipe: Recipe, spec: Spec, data: str) -> None:
         raise RecipeError(
             f"{name}(condition={show(condition)}) needs labelled data",
             where=data,
-            why="points have no classes" if spec.points else "these images have no classes",
+            why="points have no classes"
+            if spec.points
+            else unlabelled or "these images have no classes",
             fix="--condition none, or put the images of each class into a folder of its own",
         )
     if condition.guesses and not guessing:

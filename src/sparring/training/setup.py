@@ -35,6 +35,7 @@ class Material:
     spec: Spec
     digest: str
     left_out: tuple[tuple[str, str], ...] = ()
+    unlabelled: str = ""
 
 
 def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
@@ -74,9 +75,11 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
         checkpoint_every=recipe.checkpoint_every or 2 * every,
     )
     spec = recipe.game.fit(describe(train), train)
-    check(recipe, spec, name)
-    left_out = data.left_out if isinstance(data, Images) else ()
-    material = Material(train, real, spec, train.digest, left_out)
+    left_out, unlabelled = (
+        (data.left_out, data.unlabelled) if isinstance(data, Images) else ((), "")
+    )
+    check(recipe, spec, name, unlabelled)
+    material = Material(train, real, spec, train.digest, left_out, unlabelled)
     return fill_schedules(recipe), material
 
 

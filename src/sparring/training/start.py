@@ -212,7 +212,9 @@ def _halved(recipe: Recipe) -> list[str]:
 
 
 def _left_out(material: Material) -> list[str]:
-    """One line for each image that could not be used, the first ten of them."""
-    found = material.left_out
-    lines = [f"left out {file}: {reason}" for file, reason in found[:10]]
+    """One line for each image that could not be used, the first ten of them; one where images
+    beside folders take the classes from all."""
+    found, said = material.left_out, material.unlabelled
+    lines = [f"{said}: all are taken, none has a class"] if said else []
+    lines += [f"left out {file}: {reason}" for file, reason in found[:10]]
     return lines + ([f"left out {len(found) - 10} more: sparring inspect"] if found[10:] else [])
