@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +143,40 @@ def test_which_half_becomes_which_is_said(tmp_path, capsys):
     said = "pairs: the right half of each image is to become its left half"
     assert said in capsys.readouterr().err
     assert said in (tmp_path / "run" / "train.log").read_text()
+
+
+@pytest.mark.parametrize("kind", ["folders", "beside", "unpaired", "part", "unpaired-part"])
+def test_the_other_way_round(kind, pairs, tmp_path):
+    """B is translated into A: the inputs shown are images of B, the targets are those of A."""
+    a, b = str(pairs / "A"), str(pairs / "B")
+    for i in range(12 if kind == "beside" else 0):
+        both = Image.new("RGB", (32, 16))
+        for k, name in enumerate("AB"):
+            both.paste(Image.open(pairs / name / f"{i}.png"), (16 * k, 0))
+        both.save(_made(tmp_path / "both") / f"{i}.png")
+    data = {
+        "beside": [str(tmp_path / "both")],
+        "part": [f"Pairs(input=Folder(path='{a}'), target=Folder(path='{b}'))"],
+        "unpaired-part": [f"Unpaired(input=Folder(path='{a}'), target=Folder(path='{b}'))"],
+    }.get(kind, [a, "--to", b])
+    paired = not kind.startswith("unpaired")
+    words = ["--preset", "pix2pix-fast", "--nets", "UNet(width=2, d_width=2)"]
+    if not paired:
+        words = ["--preset", "cyclegan-fast", "--game", "CycleGAN(identity=0)"]
+        words += ["--nets", "ResidualTranslator(width=2, blocks=1, d_width=2, d_layers=1)"]
+    words += ["--size", "16", "--images", "1", "--held-out", "2", "--metrics", "none", "--quiet"]
+    out = tmp_path / "run"
+    assert main(["train", *data, *words, "--direction", "b2a", "--out", str(out)]) == 0
+    shown = array(out / "samples/000000001.png", "RGB")
+    seen = {name: [array(p, "RGB") for p in (pairs / name).iterdir()] for name in "AB"}
+    for column in (shown[:, :16], shown[:, 18:34]):
+        which = [i for i, x in enumerate(seen["B"]) if np.array_equal(column[:16], x)]
+        assert len(which) == 1
+        if paired:
+            assert np.array_equal(column[36:52], seen["A"][which[0]])
+    spec = load(out).spec
+    assert spec.shape[0] == 3
+    assert spec.inputs[0] == (3 if kind == "beside" else 1)
 
 
 def test_files_that_are_there_are_not_overwritten(run, tmp_path, capsys):
@@ -326,6 +363,23 @@ def test_sixteen_bits_by_a_run_of_eight_are_told(run, tmp_path, capsys, caplog):
     )
 
 
+def test_floats_by_a_run_of_eight_bits(run, tmp_path, capsys):
+    """What the error proposes is possible here: the command has no range to give."""
+    for name, kind in (("float.tif", np.float32), ("whole.tif", np.int32)):
+        Image.fromarray(np.ones((16, 16), kind)).save(tmp_path / name)
+        words = ["translate", str(run), str(tmp_path / name), "--out", str(tmp_path / "out")]
+        assert main(words) == 3
+        said = capsys.readouterr().err
+        assert f"{name}: its values are floats or have 32 bits, and the run was trained" in said
+        assert "range=" not in said
+        assert said.count("\n") == 1
+    noise(1, 16, 16).save(tmp_path / "a.png")
+    words = ["translate", str(run), str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(words) == 3
+    assert "save it as a PNG of 8 bits" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a.png").exists()
+
+
 def test_ranges_of_both_sides_and_what_no_png_keeps(tmp_path):
     from sparring.data import Folder, Pairs, SideBySide
     from sparring.errors import RecipeError
@@ -458,7 +512,21 @@ def test_samples_show_the_way_back(cycle, pairs):
 def test_the_report_shows_what_came_back(cycle):
     page = (cycle / "report.html").read_text()
     assert "then what came back of that" in page
-    assert "2 inputs held out of training, none picked, each above its translation and what" in page
+    held = re.findall(r"(\d) inputs held out of training, none picked, each above its", page)
+    assert held == ["2", "2"]  # of A, and the other way round of C
+
+
+def test_the_report_shows_both_ways(cycle, pairs):
+    """Held-out images of each side above what was made of them and what came back of that."""
+    page = (cycle / "report.html").read_text()
+    section = page[page.index('id="translations"') :]
+    data = re.findall(r"data:image/png;base64,([^\"]+)", section)[:2]
+    for name, picture in zip("AC", data, strict=True):
+        shown = np.array(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"))
+        assert shown.shape[0] == 3 * 16 + 2 * 2
+        inputs = [array(p) for p in (pairs / name).iterdir()]
+        assert any(np.array_equal(shown[:16, :16], x) for x in inputs)
+        assert not any(np.array_equal(shown[36:, :16], x) for x in inputs)
 
 
 def test_both_ways_are_scored(cycle):

@@ -124,9 +124,22 @@ def _translated(args: Args, recipe: Recipe) -> Any:
         if not paired:
             raise RecipeError("one set is not translated into itself", fix="give A/ --to B/")
         return SideBySide(images=data, input="right" if turned else "left")
+    if turned and stored:
+        return _turned(data)
     if turned:
         raise RecipeError("--direction b2a has no two sides here", fix="give A/ --to B/")
     return data
+
+
+def _turned(data: Any) -> Any:
+    """Data that have two sides of their own, the other way round."""
+    from sparring.data import Pairs, SideBySide, Unpaired
+
+    if isinstance(data, (Pairs, Unpaired)):
+        return dataclasses.replace(data, input=data.target, target=data.input)
+    if isinstance(data, SideBySide):
+        return dataclasses.replace(data, input="left" if data.input == "right" else "right")
+    raise RecipeError("--direction b2a has no two sides here", fix="give A/ --to B/")
 
 
 def resume_command(words: Sequence[str]) -> None:

@@ -63,6 +63,10 @@ class UnreadableError(ValueError):
     """Says why a file gives no image."""
 
 
+class RangeError(UnreadableError):
+    """The file's values have no range of their own, and none is given."""
+
+
 @dataclass(frozen=True)
 class Form:
     """What every file becomes: uint8, or with range = (low, high) float32, low at -1, high at 1."""
@@ -169,7 +173,7 @@ def _opened(file: BinaryIO, ranged: bool = False) -> Image.Image:
         raise UnreadableError(f"{width} x {height} is more than the {PIXEL_LIMIT:,} pixels read")
     wide = image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM"))
     if wide and not ranged:
-        raise UnreadableError(f"its mode {image.mode} has no known range: give one, range=(0, 1)")
+        raise RangeError(f"its mode {image.mode} has no known range: give one, range=(0, 1)")
     if image.mode not in _GREY | _COLOUR and not wide:
         raise UnreadableError(f"its mode {image.mode} has no known colour")
     return image

@@ -10,7 +10,7 @@ from sparring.report import markup
 from sparring.report.markup import figure, image, paragraph, slider, text
 from sparring.report.material import Material, evenly
 from sparring.report.pictures import embed, embed_file, how_many, morph, neighbours, reals
-from sparring.sample import grid, to_uint8
+from sparring.sample import Model, grid, to_uint8
 from sparring.sample import translations as make_translations
 from sparring.sample.morph import plane
 from sparring.sample.morph import walk as morph_between
@@ -52,15 +52,23 @@ def samples(m: Material) -> str:
 
 
 def translations(m: Material) -> str:
-    """Inputs, what G makes of them, and what they should become."""
+    """Inputs, what G makes of them, and what they should become; the same the other way round, of a
+    game that goes both ways."""
     model = m.translating
+    if model.back is None:
+        return _translated(model, " and its target" if m.paired else "")
+    there, back = (_translated(way, " and what came back") for way in (model, model.turned()))
+    return there + paragraph("The other way round:") + back
+
+
+def _translated(model: Model, beside: str) -> str:
+    """Examples of a model, each above its translation and what lies beside that."""
     assert model.examples is not None
     picture, made = make_translations(model, 2 * examples_in_a_row(model.spec.shape))
     known = "held out of training" if model.examples.held_out else "of the training images"
     caption = (
-        f"{len(made)} inputs {known}, none picked, each above its translation"
-        + (" and its target" if m.paired else "" if model.back is None else " and what came back")
-        + f", at {model.images:,} images."
+        f"{len(made)} inputs {known}, none picked, each above its translation{beside}, "
+        f"at {model.images:,} images."
     )
     return figure(embed(picture, TRANSLATIONS, f"{len(made)} translations"), caption)
 

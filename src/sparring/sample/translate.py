@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sparring.data import Pairs, SideBySide, Source, Unpaired, source
-from sparring.data.decode import Form, Mode, UnreadableError, decode
+from sparring.data.decode import Form, Mode, RangeError, UnreadableError, decode
 from sparring.data.files import Files, Listing, ending, is_image
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError, RecipeError
@@ -285,8 +285,14 @@ class _Reader:
     def read(self, i: int) -> Tensor:
         """The i-th image (1, Ca, h, w). Raises UnreadableError, OSError."""
         name, range = self.listing.names[i], self.form.range
-        with self.listing.open(i) as file:
-            pixels, facts = decode(file, ending(name), self.form)
+        try:
+            with self.listing.open(i) as file:
+                pixels, facts = decode(file, ending(name), self.form)
+        except RangeError:
+            raise UnreadableError(
+                "its values are floats or have 32 bits, and the run was trained on 8 bits: save it "
+                "as a PNG of 8 bits, or give sparring.load(RUN).make a tensor from -1 to 1"
+            ) from None
         if range is not None and range[1] > 255 and facts.mode[0] not in "IF":
             raise UnreadableError(
                 f"it has 8 bits, and the run was trained on values up to {range[1]:g}"
