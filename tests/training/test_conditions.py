@@ -61,12 +61,12 @@ def test_labels_are_needed(condition, tmp_path):
 
 
 def test_images_beside_folders_do_without_labels(tmp_path):
-    """They are taken where nobody asks for classes; where one does it is said why there are none."""
+    """They are taken where nobody asks for classes; else it is said why there are none."""
     for i, name in enumerate(("cat/1.png", "dog/1.png", "2.png", "3.png")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (8, 8), 50 * i).save(tmp_path / name)
     recipe = Recipe(data=Folder(path=str(tmp_path)), nets=SMALL, batch=2, held_out=0)
-    found, material = open_data(recipe)
+    _, material = open_data(recipe)
     assert len(material.train) == 4
     why = "2 images lie beside folders such as 'cat'"
     assert _left_out(material) == [f"{why}: all are taken, none has a class"]
