@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from record import HERE, Results
 
-from sparring.data import files as decoding
-from sparring.data import split, take
+from sparring.data import listing, pixels, split, take
 from sparring.data.decode import Facts, Form, Header
-from sparring.data.files import Files, Listing
+from sparring.data.files import Files
+from sparring.data.listing import Listing
 from sparring.training.feed import Feed
 
 SIDE = 32
@@ -67,7 +67,7 @@ def memory() -> dict[str, float]:
 
 
 def one(keep: str, n: int) -> dict[str, float]:
-    decoding.header, decoding.decode = header, decode  # pyright: ignore
+    listing.header, pixels.decode = header, decode  # pyright: ignore
     before, start = memory(), time.perf_counter()
     images = Simulated(n=n, keep=keep).open((SIDE, SIDE))
     opened = time.perf_counter() - start

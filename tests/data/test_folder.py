@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 from sparring.data import Folder
-from sparring.data.files import default_side
 from sparring.errors import DataError
 
 
@@ -101,26 +100,6 @@ def test_grey_only_if_all_are_grey(write, tmp_path):
     images = Folder(path=str(tmp_path)).open()
     assert images.shape == (3, 32, 32)
     assert images.pixels[0, :, 0, 0].tolist() == [40, 40, 40]
-
-
-@pytest.mark.parametrize(
-    ("sides", "expected"),
-    [
-        ([100] * 10, 64),
-        ([64] * 10, 64),
-        ([63] * 10, 56),
-        ([32] * 10, 32),
-        ([39] * 10, 32),
-        ([31] * 10, 31),
-        ([28] * 10, 28),
-        ([10] + [64] * 9, 64),
-        ([10] * 2 + [64] * 8, 10),
-        ([50] * 10 + [90] * 90, 64),
-        ([50] * 11 + [90] * 89, 48),
-    ],
-)
-def test_default_side(sides, expected):
-    assert default_side(sides) == expected
 
 
 def test_default_size_leaves_small_images_out_and_explicit_size_enlarges(write, tmp_path):

@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring.data import Folder, Images, Rows, inspect, mapped, take
+from sparring.data import Folder, Images, Rows, inspect, listing, mapped, take
 from sparring.data import files as files_module
+from sparring.data import pixels as decoding
 from sparring.errors import DataError, DiskError
 
 Usage = namedtuple("Usage", "total used free")
@@ -69,8 +70,8 @@ def test_it_equals_what_is_in_memory(cache, photos):
 
 def test_the_second_start_opens_no_image(cache, photos, monkeypatch):
     before = opened(photos)
-    monkeypatch.setattr(files_module, "decode", None)
-    monkeypatch.setattr(files_module, "header", None)
+    monkeypatch.setattr(decoding, "decode", None)
+    monkeypatch.setattr(listing, "header", None)
     assert same(opened(photos), before)
     info = inspect(Folder(path=str(photos), keep="cache"))
     assert (info["kept"], info["count"], info["unreadable"]) == ("in a file", 38, 1)
@@ -126,7 +127,7 @@ def test_nothing_half_written_is_left(cache, photos, monkeypatch):
     cache.mkdir(parents=True)
     dead = cache / ".999999999.tmp"
     dead.write_bytes(b"x")
-    monkeypatch.setattr(files_module, "fit", lambda *_: 1 / 0)
+    monkeypatch.setattr(decoding, "fit", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         opened(photos)
     assert list(cache.iterdir()) == []
@@ -134,7 +135,7 @@ def test_nothing_half_written_is_left(cache, photos, monkeypatch):
 
 def test_no_room_is_said_before_anything_is_decoded(cache, photos, monkeypatch):
     monkeypatch.setattr(mapped.shutil, "disk_usage", lambda _: Usage(10**6, 0, 10**5))
-    monkeypatch.setattr(files_module, "decode", None)
+    monkeypatch.setattr(decoding, "decode", None)
     with pytest.raises(DiskError) as error:
         opened(photos)
     assert str(error.value) == (

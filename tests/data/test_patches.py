@@ -75,11 +75,11 @@ def test_places_reach_from_border_to_border(tmp_path):
 
 
 def test_a_photo_is_decoded_once(tmp_path, monkeypatch):
-    from sparring.data import files
+    from sparring.data import pixels as decoding
 
     calls: list[str] = []
-    real = files.decode
-    monkeypatch.setattr(files, "decode", lambda *a: calls.append("x") or real(*a))
+    real = decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda *a: calls.append("x") or real(*a))
     images = replace(write(tmp_path / "a", [(64, 64)] * 3), patches=16).open((16, 16))
     assert (len(images), len(calls)) == (48, 3)
 

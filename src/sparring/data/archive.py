@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from sparring.data.decode import UnreadableError
-from sparring.data.files import Files, Listing, is_hidden, is_image
+from sparring.data.files import Files
 from sparring.data.labels import NAMES
+from sparring.data.listing import Listing, is_hidden, is_image
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError
 

@@ -9,8 +9,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from sparring.data.assembly import arrange
 from sparring.data.decode import UnreadableError, scaled
-from sparring.data.files import arrange
 from sparring.data.labels import Labels
 from sparring.data.paths import existing, printable
 from sparring.data.resize import fit

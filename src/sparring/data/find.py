@@ -10,8 +10,8 @@ from typing import cast
 
 from sparring.data.archive import Zip
 from sparring.data.arrays import Npz
-from sparring.data.files import is_image
 from sparring.data.folder import Folder, walk
+from sparring.data.listing import is_image
 from sparring.data.paths import absolute, existing, nearest, printable
 from sparring.data.shards import Shards
 from sparring.data.source import Source

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparring.data.files import Files, Listing, is_hidden, is_image
+from sparring.data.files import Files
 from sparring.data.labels import NAMES
+from sparring.data.listing import Listing, is_hidden, is_image
 from sparring.data.paths import existing
 from sparring.errors import DataError
 

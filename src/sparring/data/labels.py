@@ -1,4 +1,4 @@
-"""The labels of images: a table in a file, CSV or JSON lines, one row for each image.
+"""The labels of images: folders, or a table in a file, CSV or JSON lines, one row for each image.
 
 A CSV begins with a line of column names; its first column holds the files' paths. A line of JSON is
 an object with `file` and either `label` or columns of its own. The labels are then
@@ -64,6 +64,13 @@ def read(content: bytes, where: str) -> Table:
             what = f"two columns are called '{column}'" if column else f"column {i + 2} has no name"
             raise DataError(what, where=where, fix="give each a name of its own")
     return table
+
+
+def missing(path: str, where: str) -> DataError:
+    """What to say where a labels file that was asked for is not there."""
+    return DataError(
+        f"no labels file '{path}'", where=where, fix=f"ls {shlex.quote(where)}, or leave it out"
+    )
 
 
 def _csv(text: str, where: str) -> Table:
@@ -223,8 +230,37 @@ def _number(cell: Any) -> float | None:
         return None
 
 
-def missing(path: str, where: str) -> DataError:
-    """What to say where a labels file that was asked for is not there."""
-    return DataError(
-        f"no labels file '{path}'", where=where, fix=f"ls {shlex.quote(where)}, or leave it out"
-    )
+# ------------------------------------------------------------------------------ folders -> labels
+
+
+def classify(names: Sequence[str]) -> Labels | None:
+    """The first-level folders of the files `names` as classes, or None where there are none.
+
+    One folder around everything does not count, one class alone is none, and where images lie
+    beside the folders these are no classes.
+    """
+    firsts = _firsts(names)
+    folders = sorted(set(firsts))
+    if len(folders) < 2 or "" in folders:
+        return None
+    index = {name: i for i, name in enumerate(folders)}
+    found = np.array([index[name] for name in firsts], np.int64)
+    return found, tuple(map(printable, folders))
+
+
+def beside(names: Sequence[str]) -> str:
+    """That images lie beside folders, which would be classes without them; nothing if none do."""
+    firsts = _firsts(names)
+    loose, folders = firsts.count(""), set(firsts) - {""}
+    if not (loose and folders):
+        return ""
+    many = f"{loose} images lie" if loose > 1 else "an image lies"
+    return f"{many} beside folders such as '{printable(min(folders))}'"
+
+
+def _firsts(names: Sequence[str]) -> list[str]:
+    """For each file the folder of the first level, "" for one that lies in none."""
+    parts = [name.split("/") for name in names]
+    if all(len(p) > 1 for p in parts) and len({p[0] for p in parts}) == 1:
+        parts = [p[1:] for p in parts]
+    return [p[0] if len(p) > 1 else "" for p in parts]

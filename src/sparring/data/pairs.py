@@ -14,22 +14,15 @@ import torch
 from torch import Tensor
 
 from sparring.data.decode import Header, UnreadableError
-from sparring.data.files import (
-    Files,
-    Listing,
-    load,
-    look,
-    patch_size,
-    patched,
-    patches,
-)
+from sparring.data.files import Files, load
 from sparring.data.folder import Folder
+from sparring.data.listing import Listing, Size, look
+from sparring.data.patches import patch_size, patched, patches
 from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import take, with_inputs
 from sparring.errors import DataError
 
-Size = tuple[int, int]
 _NAMED = 5  # files named in an error
 
 
@@ -77,8 +70,9 @@ class Pairs(Source):
             b = _listed(b, order)
             _refuse_sizes(a, b)
             if self.input.patches:  # the same of both sides, whichever cannot be read
-                size = size or patch_size(a, self.input)
-                table = patches(a, self.input, size)
+                ranged = self.input.range is not None
+                size = size or patch_size(a, ranged)
+                table = patches(a, self.input.patches, size, ranged)
                 a, b = patched(a, table), patched(b, table)
             first = _loaded(self.input, a, size)
             second = _loaded(self.target, b, first[0].shape[1:])

@@ -17,9 +17,10 @@ from sparring.data.archive import Zip
 from sparring.data.arrays import headers, images, read
 from sparring.data.fashion import CLASSES
 from sparring.data.fetch import fetch
-from sparring.data.files import Files, Listing
+from sparring.data.files import Files
 from sparring.data.folder import Folder
 from sparring.data.labels import Labels, Table, assign
+from sparring.data.listing import Listing
 from sparring.data.paths import existing, printable
 from sparring.data.source import Images, Source
 from sparring.errors import DataError, RecipeError

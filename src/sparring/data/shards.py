@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sparring.data.decode import UnreadableError
-from sparring.data.files import Files, Listing, is_image
+from sparring.data.files import Files
 from sparring.data.labels import Table
 from sparring.data.labels import read as read_table
+from sparring.data.listing import Listing, is_image
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError
 

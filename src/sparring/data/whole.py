@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparring.data.decode import Form, UnreadableError, decode
-from sparring.data.files import Files, Listing, Loaded, ending, load
+from sparring.data.files import Files, Loaded, load
+from sparring.data.listing import Listing, ending
 from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.errors import DataError

@@ -18,7 +18,8 @@ from torch.nn.functional import interpolate
 
 from sparring.data import Pairs, SideBySide, Source, Unpaired, source
 from sparring.data.decode import Form, Mode, RangeError, UnreadableError, decode
-from sparring.data.files import Files, Listing, ending, is_image
+from sparring.data.files import Files
+from sparring.data.listing import Listing, ending, is_image
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError, RecipeError
 from sparring.games import Inputs
