@@ -52,7 +52,7 @@ class Simulated(Files):
 
 
 def header(file: io.BytesIO, ranged: bool = False) -> Header:
-    return Header(SIDE, False)
+    return Header(SIDE, SIDE, False)
 
 
 def decode(file: io.BytesIO, ending: str, form: Form) -> tuple[np.ndarray, Facts]:
