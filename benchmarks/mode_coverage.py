@@ -70,9 +70,11 @@ def base(steps: int, **changes: Any) -> Recipe:
     return replace(recipe, images=steps * recipe.images_per_step)
 
 
-def relativistic(steps: int, batch: int, lr: float, ema: int, nets: MLP = NETS) -> Recipe:
+def relativistic(
+    steps: int, batch: int, lr: float, ema: int, start: float = 0.5, nets: MLP = NETS
+) -> Recipe:
     """Paired relativistic loss, R1 + R2 whose weight falls so that D can be sharp at the end."""
-    gamma = Exponential(start=0.5, end=0.001, images=int(0.7 * batch * steps))
+    gamma = Exponential(start=start, end=0.001, images=int(0.7 * batch * steps))
     optim = Adam(lr=lr, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.01))
     return base(
         steps,
@@ -103,7 +105,7 @@ METHODS: dict[str, Callable[[], Recipe]] = {
         d_steps=5,
     ),
     "paired relativistic, R1 + R2": lambda: relativistic(15_000, 256, 5e-3, 20_000),
-    "the same, G of four layers": lambda: relativistic(16_000, 128, 3e-3, 10_000, DEEP),
+    "the same, G of four layers": lambda: relativistic(16_000, 128, 3e-3, 10_000, 0.2, DEEP),
 }
 # Modes and share of high quality, of 2,500 samples. VEEGAN and PacGAN tables 1 and 2.
 PUBLISHED = {

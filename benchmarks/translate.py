@@ -46,11 +46,11 @@ SECONDS = float(os.environ.get("BUDGET", "480"))
 NEAR: tuple[Metric, ...] = (PSNR(), SSIM(), PairedLPIPS(), FID(n=100))
 
 
-def facades(data: Path) -> Recipe:
-    """400 pairs of a label map and a photo at 64 pixels; 100 are held out."""
+def facades(data: Path, side: int = 64) -> Recipe:
+    """400 pairs of a label map and a photo of so many pixels; 100 are held out."""
     source = SideBySide(images=Zip(path=str(data / "facades_pairs_500.zip")), input="right")
     return replace(
-        pix2pix_fast(), data=source, size=(64, 64), held_out=100, precision="fp32", metrics=()
+        pix2pix_fast(), data=source, size=(side, side), held_out=100, precision="fp32", metrics=()
     )
 
 
@@ -80,7 +80,7 @@ def portraits(data: Path) -> Recipe:
         data=source,
         size=(64, 64),
         held_out=200,
-        precision="fp32",
+        precision="bf16",
         metrics=(),
     )
 
@@ -88,7 +88,7 @@ def portraits(data: Path) -> Recipe:
 def trained(recipe: Recipe, seconds: float, out: Path) -> tuple[Any, Material, float]:
     """A run that takes so long: its budget is from the speed of 20 steps."""
     filled, material = open_data(recipe)
-    setup = Setup(filled, material, Device("cpu"))
+    setup = Setup(filled, material, Device("cpu", recipe.precision))
     start = time.process_time()
     for number in range(20):
         setup.advance(number)
@@ -112,6 +112,11 @@ def keep(name: str, model: Any) -> None:
 def facades_sparring(data: Path) -> dict[str, Any]:
     """The preset pix2pix-fast."""
     return _run("facades", facades(data), NEAR)
+
+
+def facades_sparring_128(data: Path) -> dict[str, Any]:
+    """The same at 128 pixels."""
+    return _run("facades-128", facades(data, 128), NEAR)
 
 
 def super_resolution_x4(data: Path) -> dict[str, Any]:
@@ -266,8 +271,7 @@ def facades_loop(data: Path) -> dict[str, Any]:
 def facades_loop_small(data: Path) -> dict[str, Any]:
     """The same loop with the networks of pix2pix-fast."""
     recipe = facades(data)
-    _, material = open_data(recipe)
-    return _looped("facades-loop-small", recipe, material)
+    return _looped("facades-loop-small", recipe, open_data(recipe)[1])
 
 
 def _looped(name: str, recipe: Recipe, material: Material) -> dict[str, Any]:
@@ -284,9 +288,20 @@ def _looped(name: str, recipe: Recipe, material: Material) -> dict[str, Any]:
     return {"seconds": round(seconds), "images": steps * recipe.batch, "scores": found}
 
 
-def facades_baselines(data: Path) -> dict[str, Any]:
+def facades_loop_small_128(data: Path) -> dict[str, Any]:
+    """The same at 128 pixels."""
+    recipe = facades(data, 128)
+    return _looped("facades-loop-small-128", recipe, open_data(recipe)[1])
+
+
+def facades_baselines_128(data: Path) -> dict[str, Any]:
+    """The same at 128 pixels."""
+    return facades_baselines(data, 128)
+
+
+def facades_baselines(data: Path, side: int = 64) -> dict[str, Any]:
     """The mean training photo for every input, and the photo of the nearest label map."""
-    recipe = facades(data)
+    recipe = facades(data, side)
     _, material = open_data(recipe)
     shown, train = examples(recipe.game, material.real), material.train
     assert shown is not None
@@ -364,6 +379,9 @@ ARMS = {
         facades_sparring,
         facades_loop,
         facades_loop_small,
+        facades_baselines_128,
+        facades_sparring_128,
+        facades_loop_small_128,
         portraits_sparring,
         super_resolution_x4,
         speed_pix2pix,

@@ -77,7 +77,6 @@ def cyclegan() -> Recipe:
 def cyclegan_fast() -> Recipe:
     """CycleGAN for small images and CPUs: a quarter of the width, three blocks, an average of G.
 
-    What changes on the way there and back weighs twice as much as published.
     Paper: Zhu et al. 2017, arXiv:1703.10593. Command:
     `sparring train A/ --to B/ --preset cyclegan-fast --minutes 30`.
     """
@@ -85,7 +84,6 @@ def cyclegan_fast() -> Recipe:
     return replace(
         cyclegan(),
         nets=ResidualTranslator(width=16, blocks=3, d_width=16, d_layers=2),
-        game=CycleGAN(),
         g_optim=optim,
         d_optim=optim,
         ema=1000,
