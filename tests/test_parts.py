@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import pkgutil
 import re
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from sparring.data import Folder
 from sparring.errors import RecipeError
 from sparring.losses import Hinge, LeastSquares, Loss, NonSaturating
+from sparring.metrics import Metric
 from sparring.nets import DCGAN, MLP
 from sparring.optim import Adam
 from sparring.parts import (
@@ -272,6 +274,13 @@ def test_nothing_is_evaluated(text, tmp_path):
         ("nonsaturatin", Loss, "did you mean 'NonSaturating'"),
         ("instance-nois", Trick, "did you mean 'InstanceNoise'"),
         ("R1(gama=1)", Trick, "did you mean 'gamma'"),
+        ("instance-nois(x=1)", Trick, "'instance-nois' is not one of the tricks"),
+        ("instance-noise(sigma=0.1)", Loss, "'instance-noise(sigma=0.1)' is not one of the losses"),
+        ("class-coverage", Metric, "'class-coverage' is not one of the metrics: DomainFid yields"),
+        ("ClassTV(n=3)", Metric, "'ClassTV' is not one of the metrics: DomainFid yields it."),
+        ("class-coverage", Metric, "Fix: write DomainFid"),
+        ("recall", Metric, "PRDC and PrecisionRecall yield it. Fix: write PRDC"),
+        ("OfInputs(metric=class_tv)", Metric, "'class_tv' is not one of the metrics: DomainFid"),
         ("R1(gama=1)", Trick, "its fields are every, gamma, share"),
         ("Hinge", Trick, "'Hinge' is not one of the tricks"),
         ("Hinge", Trick, "use one of"),
@@ -285,6 +294,13 @@ def test_the_message_helps(text, kind, hint):
     with pytest.raises(RecipeError) as caught:
         parse(text, kind)
     assert hint in str(caught.value)
+
+
+def test_what_a_metric_is_said_to_yield_it_calls_its_scores():
+    for part in catalogue(Metric):
+        source = Path(inspect.getfile(part)).read_text()
+        for name in part.yields:
+            assert f'"{name}"' in source.replace(f'"{name}"', "", 1), (part, name)
 
 
 def test_nearest_says_nothing_for_a_stranger():

@@ -40,11 +40,13 @@ class Part:
 
     A subclass says ``kind="losses"`` to open a new kind, ``abstract=True`` to be no part itself;
     any other subclass is a part. Values are checked against the annotations when a part is made
-    (an int becomes a float where a float is asked), then by the part's own `check`.
+    (an int becomes a float where a float is asked), then by the part's own `check`. `yields`: what
+    it gives that users may take for a part, such as the names of a metric's scores.
     """
 
     kind: ClassVar[str] = ""
     paper: ClassVar[str] = ""
+    yields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, *, kind: str = "", abstract: bool = False) -> None:
         super().__init_subclass__()
@@ -171,14 +173,16 @@ def parse(text: str, kind: type[P]) -> P:
 
     Raises RecipeError with the nearest right name for an unknown one.
     """
-    text = re.sub(r"^[\w-]+(?=\()", lambda name: name[0].replace("-", "_"), text.strip())
-    name, names = re.split(r"\W", text.replace("-", "_"))[0], [c.__name__ for c in catalogue(kind)]
+    asked = text.strip()
+    text = re.sub(r"^[\w-]+(?=\()", lambda name: name[0].replace("-", "_"), asked)
+    name, names = re.split(r"[^\w-]", asked)[0], [c.__name__ for c in catalogue(kind)]
     if (
         kind.kind
         and name
         and _key(name) not in _PARTS
         and re.fullmatch(r"[\w-]+(\(.*)?", text, re.S)
     ):
+        _refuse_yielded(name)
         hint, fix = nearest(name, names), f"sparring list {kind.kind}"
         raise RecipeError(f"'{name}' is not one of the {kind.kind}{hint}", fix=fix)
     value = call(text, ()) if re.fullmatch(r"[\w-]+", text) else read(text)
@@ -186,8 +190,20 @@ def parse(text: str, kind: type[P]) -> P:
         fix = (
             f"use one of {', '.join(names)}" if kind.kind else "sparring list"
         )  # all parts are too many
-        raise RecipeError(f"'{text}' is not one of the {kind.kind or 'parts'}", fix=fix)
+        raise RecipeError(f"'{asked}' is not one of the {kind.kind or 'parts'}", fix=fix)
     return value
+
+
+def _refuse_yielded(name: str) -> None:
+    """RecipeError, with the parts to write, where `name` is no part but what parts give."""
+    found = [c for c in catalogue(Part) if _key(name) in map(_key, c.yields)]
+    if found:
+        these = " and ".join(c.__name__ for c in found)
+        raise RecipeError(
+            f"'{name}' is not one of the {found[0].kind}",
+            why=f"{these} {'yields' if len(found) == 1 else 'yield'} it",
+            fix=f"write {found[0].__name__}",
+        )
 
 
 def read(text: str, also: dict[str, Callable[..., Any]] | None = None) -> Any:
@@ -235,6 +251,7 @@ def call(
     """Makes the part called `name` with the fields `given`."""
     cls: Any = (also or {}).get(name) or _PARTS.get(_key(name))
     if cls is None:
+        _refuse_yielded(name)
         names = [part.__name__ for part in _PARTS.values()]
         raise RecipeError(f"no part is called '{name}'{nearest(name, names)}", fix="sparring list")
     label, known = cls.__name__, [f.name for f in fields(cls)]

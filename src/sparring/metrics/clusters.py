@@ -44,6 +44,7 @@ class ClusterCoverage(Metric):
     there are classes; examples as a picture.
     """
 
+    yields = ("clusters", "cluster-tv", "ndb")
     paper = "Richardson and Weiss 2018, arXiv:1805.12462"
 
     n: int = 2000

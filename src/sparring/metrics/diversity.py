@@ -85,6 +85,7 @@ class LPIPS(Diversity):
     By LPIPS 0.1 with AlexNet, of images of 31 pixels or more, grey ones repeated to three channels.
     """
 
+    yields = ("lpips-diversity",)
     paper = "Zhang et al. 2018, arXiv:1801.03924"
 
     n: int = 1000

@@ -35,6 +35,7 @@ class DomainFid(Metric):
     data's own entropy.
     """
 
+    yields = ("class-coverage", "class-tv", "class-entropy")
     paper = "Heusel et al. 2017, arXiv:1706.08500"
 
     n: int = 10_000

@@ -33,6 +33,7 @@ class PrecisionRecall(Comparison):
     so. Their errors take the balls as given.
     """
 
+    yields = ("precision", "recall")
     paper = "Kynkaanniemi et al. 2019, arXiv:1904.06991"
 
     k: int = 3
@@ -55,6 +56,7 @@ class DensityCoverage(Comparison):
     Their errors take the balls as given.
     """
 
+    yields = ("density", "coverage")
     paper = "Naeem et al. 2020, arXiv:2002.09797"
 
     k: int = 5
@@ -76,6 +78,7 @@ class PRDC(Comparison):
     `PrecisionRecall` where points coincide.
     """
 
+    yields = ("precision", "recall", "density", "coverage")
     paper = "Naeem et al. 2020, arXiv:2002.09797"
 
     k: int = 5

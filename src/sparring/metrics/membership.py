@@ -27,6 +27,7 @@ class Membership(Metric):
     difference of the two shares.
     """
 
+    yields = ("membership-auc", "membership-p")
     paper = "Hayes et al. 2019, LOGAN, arXiv:1705.07663; Carlini et al. 2022, arXiv:2112.03570"
 
     n: int = 2000

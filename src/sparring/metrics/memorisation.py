@@ -49,6 +49,14 @@ class Memorisation(Metric):
     image as their nearest of all real ones, less what chance gives: 0 at best, 1 at worst.
     """
 
+    yields = (
+        "authenticity",
+        "authenticity-p",
+        "copy-test",
+        "copy-test-p",
+        "copied",
+        "copied-p",
+    )
     paper = (
         "Alaa et al. 2022, arXiv:2102.08921; Meehan et al. 2020, arXiv:2004.05675; "
         "Platzer and Reutterer 2021, arXiv:2104.00635"

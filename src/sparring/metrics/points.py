@@ -31,6 +31,7 @@ class ModeCoverage(Metric):
     reverse-kl: KL of the samples' modes to the uniform distribution, in nats, 0 log 0 = 0.
     """
 
+    yields = ("modes", "modes-half", "high-quality", "reverse-kl")
     paper = "Srivastava et al. 2017, VEEGAN, arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086"
 
     n: int = 10_000

@@ -32,6 +32,7 @@ class StackedModes(Metric):
     their labels, channel by channel. The detail `perfect` is what a perfect sampler has at this n.
     """
 
+    yields = ("stacked-modes-5", "stacked-kl", "stacked-kl-data")
     paper = "Srivastava et al. 2017, VEEGAN, arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086"
 
     n: int = PUBLISHED
