@@ -68,8 +68,24 @@ def test_equal_images_are_as_near_as_it_gets():
     x = noise()
     (psnr,) = PSNR().score(real(x), a_fake(x, x))
     (ssim,) = SSIM().score(real(x), a_fake(x, x))
-    assert psnr.value == pytest.approx(68.13, abs=0.01)
+    assert psnr.value == pytest.approx(10 * math.log10(255**2 * 3 * 16 * 16))
     assert ssim.value == pytest.approx(1.0)
+
+
+def test_psnr_is_not_capped_where_images_differ():
+    """As in skimage, torchmetrics and BasicSR, to the least difference there is: one value by 1, of
+    which the mean square is 1 / N. Equal images, infinite there, come right behind it."""
+    y = torch.full((2, 3, 64, 64), 100, dtype=torch.uint8)
+    x, size = y.clone(), 3 * 64 * 64
+    x[:, 0, 5, 7] += 1
+    (least,) = PSNR().score(real(x), a_fake(x, y))
+    assert least.value == pytest.approx(10 * math.log10(255**2 * size))
+    x[:, 0, 5, 7] += 2
+    (more,) = PSNR().score(real(x), a_fake(x, y))
+    assert more.value == pytest.approx(10 * math.log10(255**2 * size / 9))
+    (equal,) = PSNR().score(real(x), a_fake(y, y))
+    assert equal.value == pytest.approx(least.value)
+    assert equal.protocol["equal"] == "as one value off by one"
 
 
 def test_ssim_of_two_flat_images():

@@ -221,9 +221,9 @@ def test_images_are_turned_upright(run, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = noise(4, 12, 20)
-    picture.save(tmp_path / "a.png", exif=exif)
-    picture.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "b.png")
-    translate(run, tmp_path, tmp_path / "out")
+    picture.save(_made(tmp_path / "in") / "a.png", exif=exif)
+    picture.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "in" / "b.png")
+    translate(run, tmp_path / "in", tmp_path / "out")
     a, b = (array(tmp_path / "out" / name) for name in ("a.png", "b.png"))
     assert a.shape == (20, 12)
     assert np.array_equal(a, b)
@@ -231,10 +231,13 @@ def test_images_are_turned_upright(run, tmp_path):
 
 def test_progress_is_told(run, tmp_path):
     for i in range(3):
-        noise(i, 8, 8 + i % 2).save(tmp_path / f"{i}.png")
+        noise(i, 8, 8 + i % 2).save(_made(tmp_path / "in") / f"{i}.png")
     told = []
     translate(
-        run, tmp_path, tmp_path / "out", progress=lambda done, total: told.append((done, total))
+        run,
+        tmp_path / "in",
+        tmp_path / "out",
+        progress=lambda done, total: told.append((done, total)),
     )
     assert told[-1] == (3, 3)
     assert [d for d, _ in told] == sorted(d for d, _ in told)
@@ -242,9 +245,10 @@ def test_progress_is_told(run, tmp_path):
 
 def test_one_that_cannot_be_read_does_not_cost_the_others(run, tmp_path, capsys):
     for name in ("a.png", "c.png"):
-        noise(1, 8, 8).save(tmp_path / name)
-    (tmp_path / "b.png").write_bytes(b"no image")
-    assert main(["translate", str(run), str(tmp_path), "--out", str(tmp_path / "out")]) == 3
+        noise(1, 8, 8).save(_made(tmp_path / "in") / name)
+    (tmp_path / "in" / "b.png").write_bytes(b"no image")
+    words = ["translate", str(run), str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    assert main(words) == 3
     said = capsys.readouterr().err
     assert said.startswith("error: 1 of 3 images could not be read in ")
     assert "b.png: no image of the formats" in said
@@ -302,13 +306,18 @@ def test_mistakes(run, points, tmp_path, capsys):
         assert said.count("\n") == 1, words
 
 
-def test_what_was_translated_is_not_translated_again(run, tmp_path, capsys):
-    noise(1, 8, 8).save(tmp_path / "a.png")
-    words = ["translate", str(run), str(tmp_path), "--out", str(tmp_path / "out")]
-    assert main(words) == 0
+@pytest.mark.parametrize("out", ["in/out", "in/deep/out", "in/empty", "link"])
+def test_what_was_translated_is_not_translated_again(run, tmp_path, capsys, out):
+    """A folder in that of the inputs is refused, be it empty, not there, or called otherwise."""
+    noise(1, 8, 8).save(_made(tmp_path / "in") / "a.png")
+    (tmp_path / "link").symlink_to(_made(tmp_path / "in/empty"))
+    words = ["translate", str(run), str(tmp_path / "in"), "--out", str(tmp_path / out)]
     assert main(words) == 2
-    assert "what is there would be translated again" in capsys.readouterr().err
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
+    said = capsys.readouterr().err
+    assert "--out lies in the folder that is translated" in said
+    assert "Fix: give a folder beside it" in said
+    assert [p.name for p in (tmp_path / "in").rglob("*.png")] == ["a.png"]
+    assert main([*words[:2], str(tmp_path / "in/a.png"), *words[3:]]) == 0  # a file is that alone
 
 
 def deep(seed: int, side: int = 16) -> Image.Image:
@@ -352,9 +361,9 @@ def test_sixteen_bits_stay_sixteen(scans, tmp_path, capsys):
 
 
 def test_sixteen_bits_by_a_run_of_eight_are_told(run, tmp_path, capsys, caplog):
-    deep(1).save(tmp_path / "deep.png")
-    noise(1, 16, 16).save(tmp_path / "flat.png")
-    done = translate(run, tmp_path, tmp_path / "out")
+    deep(1).save(_made(tmp_path / "in") / "deep.png")
+    noise(1, 16, 16).save(tmp_path / "in" / "flat.png")
+    done = translate(run, tmp_path / "in", tmp_path / "out")
     assert len(done.written) == 2
     assert array(tmp_path / "out" / "deep.png").dtype == np.uint8
     (line,) = (r.getMessage() for r in caplog.records)
@@ -366,15 +375,15 @@ def test_sixteen_bits_by_a_run_of_eight_are_told(run, tmp_path, capsys, caplog):
 def test_floats_by_a_run_of_eight_bits(run, tmp_path, capsys):
     """What the error proposes is possible here: the command has no range to give."""
     for name, kind in (("float.tif", np.float32), ("whole.tif", np.int32)):
-        Image.fromarray(np.ones((16, 16), kind)).save(tmp_path / name)
-        words = ["translate", str(run), str(tmp_path / name), "--out", str(tmp_path / "out")]
+        Image.fromarray(np.ones((16, 16), kind)).save(_made(tmp_path / "in") / name)
+        words = ["translate", str(run), str(tmp_path / "in" / name), "--out", str(tmp_path / "out")]
         assert main(words) == 3
         said = capsys.readouterr().err
         assert f"{name}: its values are floats or have 32 bits, and the run was trained" in said
         assert "range=" not in said
         assert said.count("\n") == 1
-    noise(1, 16, 16).save(tmp_path / "a.png")
-    words = ["translate", str(run), str(tmp_path), "--out", str(tmp_path / "out")]
+    noise(1, 16, 16).save(tmp_path / "in" / "a.png")
+    words = ["translate", str(run), str(tmp_path / "in"), "--out", str(tmp_path / "out")]
     assert main(words) == 3
     assert "save it as a PNG of 8 bits" in capsys.readouterr().err
     assert (tmp_path / "out" / "a.png").exists()

@@ -51,16 +51,21 @@ class Paired(Metric, abstract=True):
 
 
 class PSNR(Paired):
-    """Peak signal-to-noise ratio of translations against their targets, in dB."""
+    """Peak signal-to-noise ratio of translations against their targets, in dB.
+
+    The mean of the images' own. Equal images have an infinite one, in other tools too, and with one
+    such pair the mean would say nothing: they count as if a single value were off by one level, the
+    most that different images of 8 bits can have.
+    """
 
     paper: ClassVar[str] = "ITU-T J.340 2010"
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
-        return self._score("psnr", "higher", real, fake, n, peak=255)
+        return self._score("psnr", "higher", real, fake, n, peak=255, equal="as one value off by one")
 
     def _compare(self, x: Tensor, y: Tensor) -> Tensor:
         error = (x.double() - y.double()).square().flatten(1).mean(1)
-        return 10 * torch.log10(255**2 / error.clamp(min=1e-2))  # equal images count 68 dB
+        return 10 * torch.log10(255**2 / error.clamp(min=1 / x[0].numel()))
 
 
 class SSIM(Paired):

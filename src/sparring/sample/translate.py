@@ -195,7 +195,7 @@ def _picture(image: Tensor, range: Range | None) -> Image.Image:
 def _refuse_place(given: Path, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"--out {folder} is a file", fix="give a folder")
-    if not given.exists() or not folder.exists():
+    if not given.exists():
         return
     place, whole = folder.resolve(), given.resolve()
     if place == (whole if given.is_dir() else whole.parent):
@@ -205,12 +205,12 @@ def _refuse_place(given: Path, folder: Path) -> None:
             why="its images would be overwritten",
             fix="give another folder",
         )
-    if whole in place.parents and any(place.iterdir()):
+    if whole in place.parents:
         raise RecipeError(
-            "--out lies in the folder that is translated, and is not empty",
+            "--out lies in the folder that is translated",
             where=folder,
-            why="what is there would be translated again",
-            fix="give another folder, or empty it",
+            why="the next time its images would be translated again",
+            fix="give a folder beside it",
         )
 
 
