@@ -219,8 +219,16 @@ def score(
     wanted, n, seed = _metrics(metrics), _count(n), fit(seed, int, "seed")
     size = None if size is None else _pair(size)
     _offer(weights)
-    against = _controlled(_real(real, size), control)
-    found = _fake(fake, against, size, seed)
+    own = _own_size(real, fake)
+    if own and size not in (None, own):
+        raise RecipeError(
+            "bad value",
+            where="size",
+            why="images of a run are not scaled",
+            fix=f"--size {_by(own)}",
+        )
+    against = _controlled(_real(real, size, own), control)
+    found = _fake(fake, against, size, seed, own)
     return rows(wanted or default_metrics(against), against, found, n)
 
 
@@ -275,11 +283,27 @@ def _offer(weights: str | Path | Sequence[str | Path]) -> None:
         offer(path)
 
 
-def _real(given: Any, size: Size | None) -> Real:
+def _own_size(*sides: Any) -> Size | None:
+    """Height and width of the images of the first run or generator among the sides, if any is."""
+    for given in sides:
+        run = _run(given)
+        if run is not None and run.recipe.size is not None:
+            return run.recipe.size
+        if isinstance(given, Model) and not given.spec.points:
+            return given.spec.shape[1], given.spec.shape[2]
+    return None
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]}x{size[1]}, as the run has its images"
+
+
+def _real(given: Any, size: Size | None, own: Size | None) -> Real:
+    """own: the size of the run on the other side."""
     run = _run(given)
     if run is not None:
         return open_data(run.recipe)[1].real
-    found = _set(given, size)
+    found = _set(given, size, own)
     return (
         Real(_name(given), points=found)
         if isinstance(found, Points)
@@ -298,11 +322,11 @@ def _controlled(real: Real, control: str | Path | Source | None) -> Real:
     return real.against(images, name)
 
 
-def _fake(given: Any, real: Real, size: Size | None, seed: int) -> Fake:
+def _fake(given: Any, real: Real, size: Size | None, seed: int, own: Size | None) -> Fake:
     run = _run(given)
     if run is not None or isinstance(given, Model):
         model = _shown(run) if run is not None else given
-        _refuse_other(real, model.spec.shape, given, None)
+        _refuse_other(real, model.spec.shape, given, None, own)
         return fakes(model, seed)
     if callable(given):
         name = getattr(given, "__name__", type(given).__name__)
@@ -310,10 +334,10 @@ def _fake(given: Any, real: Real, size: Size | None, seed: int) -> Fake:
     if real.points is not None:
         _refuse_images(given, real)
         return points(given, _name(given))
-    found = _set(given, size)
+    found = _set(given, size, own)
     if isinstance(found, Points):
         raise DataError("points do not compare with images", where=_name(given))
-    _refuse_other(real, found.images.shape, given, size)
+    _refuse_other(real, found.images.shape, given, size, own)
     _tell_copies(real, found.images, _name(given))
     return samples(found, _name(given))
 
@@ -327,7 +351,9 @@ def _shown(run: Run) -> Model:
     return model
 
 
-def _refuse_other(real: Real, made: tuple[int, ...], fake: Any, size: Size | None) -> None:
+def _refuse_other(
+    real: Real, made: tuple[int, ...], fake: Any, size: Size | None, own: Size | None
+) -> None:
     """DataError where samples of the shape `made` do not compare with the real ones."""
     wanted = real.shape
     if made == wanted:
@@ -336,6 +362,7 @@ def _refuse_other(real: Real, made: tuple[int, ...], fake: Any, size: Size | Non
     if len(made) == len(wanted) == 3:
         if made[1:] != wanted[1:] and size is None:
             fix = "--size {}x{} scales and crops both".format(*min(made[1:], wanted[1:]))
+            fix = f"--size {_by(own)}" if own else fix
         if made[0] != wanted[0]:
             grey = "FAKE" if made[0] < wanted[0] else "REAL"
             fix += f"{fix and ', and '}write {grey} as \"Folder(path='...', channels='rgb')\""
@@ -393,10 +420,11 @@ def _run(given: Any) -> Run | None:
     return None
 
 
-def _set(given: Any, size: Size | None) -> Whole | Points:
+def _set(given: Any, size: Size | None, own: Size | None) -> Whole | Points:
     if not isinstance(given, (str, Path, Source)):
         return array(given, _name(given), size)
-    found = whole(given if isinstance(given, Source) else source(str(given)), size)
+    fix = f"--size {_by(own)}" if own else ""
+    found = whole(given if isinstance(given, Source) else source(str(given)), size, fix)
     for remark in [] if isinstance(found, Points) else found.remarks:
         _log.warning("%s: %s", _name(given), remark)
     return found

@@ -179,6 +179,28 @@ def test_the_other_way_round(kind, pairs, tmp_path):
     assert spec.inputs[0] == (3 if kind == "beside" else 1)
 
 
+def test_a_set_beside_a_run_is_scaled_to_the_size_of_the_run(run, tmp_path, capsys):
+    """Which is the only one that can be asked for, so the error names it."""
+    for i, (height, width) in enumerate([(20, 30)] * 4 + [(24, 24)]):
+        noise(i, height, width, 1).save(_made(tmp_path / "various") / f"{i}.png")
+        noise(i, 20, 30, 1).save(_made(tmp_path / "large") / f"{i}.png")
+    for name, says in (("various", "images of 2 sizes"), ("large", "do not compare")):
+        for words in (
+            ["score", str(tmp_path / name), str(run)],
+            ["score", str(run), str(tmp_path / name)],
+        ):
+            words += ["--metrics", "SlicedFeatures(features=Pixels())"]
+            assert main(words) == 3
+            said = capsys.readouterr().err
+            assert says in said
+            assert "Fix: --size 16x16, as the run has its images" in said
+            assert main([*words, "--size", "24"]) == 2
+            said = capsys.readouterr().err
+            assert "images of a run are not scaled. Fix: --size 16x16, as the run" in said
+            assert main([*words, "--size", "16"]) == 0
+            capsys.readouterr()
+
+
 def test_files_that_are_there_are_not_overwritten(run, tmp_path, capsys):
     for name in ("in/a.png", "in/b.png", "targets/b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -30,10 +30,10 @@ class Whole:
         return self.names[i] if self.names else str(i)
 
 
-def whole(source: Source, size: tuple[int, int] | None = None) -> Whole | Points:
+def whole(source: Source, size: tuple[int, int] | None = None, fix: str = "") -> Whole | Points:
     """All images of a source at their own size, or scaled to cover `size` and cropped; or points.
 
-    Raises DataError when its images differ in size and `size` is None.
+    Raises DataError when its images differ in size and `size` is None; fix: what it proposes.
     """
     if not isinstance(source, Files) or source.keep == "stream":
         found = source.open(size)
@@ -47,7 +47,7 @@ def whole(source: Source, size: tuple[int, int] | None = None) -> Whole | Points
                 f"images of {len(loaded.tally.sizes)} sizes",
                 where=source.path,
                 why=f"{other} is {found[0]}x{found[1]}, the first {own and f'{own[0]}x{own[1]}'}",
-                fix="--size HEIGHTxWIDTH to crop and scale them all to one",
+                fix=fix or "--size HEIGHTxWIDTH to crop and scale them all to one",
             )
         names = tuple(printable(listing.names[i]) for i in loaded.kept)
     return Whole(loaded.images, names, tuple(_remarks(listing, loaded)))

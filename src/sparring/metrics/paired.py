@@ -61,7 +61,9 @@ class PSNR(Paired):
     paper: ClassVar[str] = "ITU-T J.340 2010"
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
-        return self._score("psnr", "higher", real, fake, n, peak=255, equal="as one value off by one")
+        return self._score(
+            "psnr", "higher", real, fake, n, peak=255, equal="as one value off by one"
+        )
 
     def _compare(self, x: Tensor, y: Tensor) -> Tensor:
         error = (x.double() - y.double()).square().flatten(1).mean(1)
