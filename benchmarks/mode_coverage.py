@@ -3,7 +3,7 @@
     python benchmarks/mode_coverage.py [--seeds 10] [--methods NAME ...] [--data ring grid]
 
 Runs what is not in mode_coverage.jsonl (a run is known by data, method, recipe and seed), prints
-the table and draws docs/mode_coverage.png. One thread.
+the table and draws docs/pictures/mode-coverage.png. One thread.
 
 Data and rules are those of PacGAN (Lin et al. 2018): 8 modes of deviation 0.01 on a circle of
 radius 1, 25 of deviation 0.05 on a grid of spacing 2; a sample is of high quality within three
@@ -232,7 +232,7 @@ def main() -> None:
     rows = [r for r in results.rows() if r["recipe"] in current]
     for data in DATA:
         print(f"\n{data}\n{table(rows, data)}")
-    draw(rows, Path(__file__).parent.parent / "docs" / "mode_coverage.png")
+    draw(rows, Path(__file__).parent.parent / "docs" / "pictures" / "mode-coverage.png")
 
 
 def show_recipe(recipe: Recipe) -> str:
