@@ -10,10 +10,10 @@ radius 1, 25 of deviation 0.05 on a grid of spacing 2; a sample is of high quali
 deviations of its nearest mode, and a mode is found with one such sample of 2,500. 25,000 samples
 are scored as well: a perfect sampler has 98.9 % of high quality. Networks are of the size of
 VEEGAN (Srivastava et al. 2017) and the unrolled GAN (Metz et al. 2017): two hidden layers of 128
-tanh units in G and in D, two numbers of noise. One method is shown with four layers in G as well. The
-published runs are of larger networks and longer by far (PacGAN: layers of 400 in G, of 200 maxout
-units with five pieces each in D, 400,000 steps of 100 samples). Each row here has its processor
-time, of one thread.
+tanh units in G and in D, two numbers of noise. One method is shown with four layers in G as well.
+The published runs are of larger networks and longer by far (PacGAN: layers of 400 in G, of 200
+maxout units with five pieces each in D, 400,000 steps of 100 samples). Each row here has its
+processor time, of one thread.
 """
 
 from __future__ import annotations
