@@ -127,14 +127,23 @@ def super_resolution_x4(data: Path) -> dict[str, Any]:
 
 def portraits_sparring(data: Path) -> dict[str, Any]:
     """The preset cyclegan-fast, both ways; FID and KID of 200, beside those of the inputs."""
+    return _both_ways("portraits", portraits(data))
+
+
+def portraits_residual(data: Path) -> dict[str, Any]:
+    """The same with the networks of the paper, made as small."""
+    nets = ResidualTranslator(width=16, blocks=3, d_width=16, d_layers=2)
+    return _both_ways("portraits-residual", replace(portraits(data), nets=nets))
+
+
+def _both_ways(name: str, recipe: Recipe) -> dict[str, Any]:
     near = (FID(n=1000), KID(n=1000))
     metrics = (*near, *(OfInputs(metric=m) for m in near))
-    recipe = portraits(data)
     with tempfile.TemporaryDirectory() as folder:
         run, material, seconds = trained(recipe, SECONDS, Path(folder) / "run")
         model = load(run, shown=examples(recipe.game, material.real))
-        keep("portraits", model)
-        keep("portraits-back", model.turned())
+        keep(name, model)
+        keep(f"{name}-back", model.turned())
         rows, skipped = evaluate(model, metrics, material.real)
         assert not skipped, skipped
         found = {r["metric"]: [round(r["value"], 5), r["se"] and round(r["se"], 5)] for r in rows}
@@ -383,6 +392,7 @@ ARMS = {
         facades_sparring_128,
         facades_loop_small_128,
         portraits_sparring,
+        portraits_residual,
         super_resolution_x4,
         speed_pix2pix,
         speed_cyclegan,

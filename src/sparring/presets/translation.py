@@ -78,15 +78,17 @@ def cyclegan() -> Recipe:
 
 
 def cyclegan_fast() -> Recipe:
-    """CycleGAN for small images and CPUs: a quarter of the width, three blocks, an average of G.
+    """CycleGAN for small images and CPUs: narrow U-Nets, a higher rate, an average of G.
 
+    What a U-Net need not change passes it by; the residual blocks of the paper, made as small, have
+    to paint every pixel anew and blur it.
     Paper: Zhu et al. 2017, arXiv:1703.10593. Command:
     `sparring train A/ --to B/ --preset cyclegan-fast --minutes 30`.
     """
     optim = Adam(lr=5e-4, betas=(0.5, 0.999), schedule=FlatThenLinear())
     return replace(
         cyclegan(),
-        nets=ResidualTranslator(width=16, blocks=3, d_width=16, d_layers=2),
+        nets=UNet(width=16, d_width=16, d_layers=2, up="resize"),
         g_optim=optim,
         d_optim=optim,
         ema=1000,
