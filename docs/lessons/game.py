@@ -12,7 +12,7 @@ from torch import Tensor
 
 import sparring
 from sparring.metrics import optimum
-from sparring.report.figures import judgement
+from sparring.report.points import judgement
 from sparring.report.svg import FAKE, INK, MUTED, REAL, axes
 from sparring.runs import Run
 
