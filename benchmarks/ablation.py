@@ -12,10 +12,9 @@ their defaults, for a penalty those usual at 28 pixels; none was tuned for this.
 
 Score: `domain-fid` of 5,000 samples of the moving average and, of 2,000 with domain features,
 precision and recall (k = 3). A run has failed if a loss is not finite or its score is above half
-an untrained generator's. A seed decides the data held out, the classifier and the draws of all rows
-alike, so a row is compared with the base of its own seed. Seeds are the outer loop, so that a part
-of them is of use. --fid scores the named rows again by the FID Inception, 2,000 samples. --table
-prints what is there.
+an untrained generator's. A seed decides first weights, batches and noise; what is held out and the
+classifier are the same for all. Seeds are the outer loop, so that a part of them is of use. --fid
+scores the named rows again by the FID Inception, 2,000 samples. --table prints what is there.
 """
 
 from __future__ import annotations
@@ -207,28 +206,26 @@ def measure(results: Results, name: str, seed: int, fid: bool) -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: means and ranges over seeds, the best against the base of the same seed first."""
+    """Markdown: means and ranges over seeds, the best first."""
     domain = [r for r in rows if r["kind"] == "domain"]
     limit = min(r["scores"]["domain-fid"] for r in domain if r["row"] == UNTRAINED) / 2
-    base = {r["seed"]: r["scores"]["domain-fid"] for r in domain if r["row"] == "base"}
     lines = []
     for name in dict.fromkeys(r["row"] for r in domain):
         mine = [r for r in domain if r["row"] == name]
         good = [r for r in mine if r["finite"] and r["scores"].get("domain-fid")]
         fids = [r["scores"]["domain-fid"] for r in good]
-        gains = [r["scores"]["domain-fid"] - base[r["seed"]] for r in good]
         failed = len(mine) - sum(f <= limit for f in fids)
-        cells = [spread(fids), "" if name == "base" else spread(gains, "+.0f")]
+        cells = [spread(fids)]
         for k in ("precision[domain]", "recall[domain]"):
             cells.append(spread([r["scores"][k] for r in good], ".2f", ranged=False))
         inception = [r["scores"]["fid"] for r in rows if r["row"] == name and r["kind"] == "fid"]
         cells.append(spread(inception))
         cells.append("" if name == UNTRAINED else f"{failed} of {len(mine)}")
         cells.append(f"{statistics.mean(r['cpu_seconds'] for r in mine):.0f} s")
-        order = statistics.mean(gains) if gains else float("inf")
+        order = statistics.mean(fids) if fids else float("inf")
         lines.append((order, f"| {name} | " + " | ".join(cells) + " |"))
-    head = "| change | domain-fid | less the base | precision | recall | FID | failed | time |"
-    return "\n".join([head, "| --- " * 8 + "|", *(line for _, line in sorted(lines))])
+    head = "| change | domain-fid | precision | recall | FID | failed | time |"
+    return "\n".join([head, "| --- " * 7 + "|", *(line for _, line in sorted(lines))])
 
 
 def spread(values: list[float], form: str = ".0f", ranged: bool = True) -> str:

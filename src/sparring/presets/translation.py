@@ -38,7 +38,7 @@ def pix2pix() -> Recipe:
 def pix2pix_fast() -> Recipe:
     """pix2pix for small images and CPUs: a quarter of the width, a higher rate, an average of G.
 
-    No jitter: at 64 pixels and in minutes, enlarging costs more than it gives.
+    No jitter: on facades at 64 pixels LPIPS was better without it, FID worse, one seed.
 
     Paper: Isola et al. 2017, arXiv:1611.07004. Command:
     `sparring train A/ --to B/ --preset pix2pix-fast --minutes 5`.
