@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparring.errors import RecipeError
 from sparring.nets import MLP, Spec
 from sparring.nets.condition import Given
 
@@ -97,3 +98,21 @@ def test_the_fields():
 def test_every_activation(activation):
     G = MLP(g_activation=activation, d_activation=activation).generator(POINTS)
     assert G(torch.zeros(2, 6)).shape == (2, 1)
+
+
+@pytest.mark.parametrize("virtual", [0, 4])
+def test_omega_is_the_deviation_of_the_noise(virtual):
+    torch.manual_seed(0)
+    steep = MLP(omega=3.0, virtual=virtual).generator(POINTS)
+    plain = MLP(virtual=virtual).generator(POINTS)
+    plain.load_state_dict(steep.state_dict())
+    if virtual:
+        plain.references.z.mul_(3)
+    z = torch.randn(5, 6)
+    torch.testing.assert_close(steep(z), plain(3 * z))
+    assert not torch.allclose(steep(z), plain(z), atol=1e-3)
+
+
+def test_omega_is_positive():
+    with pytest.raises(RecipeError, match="omega must be a positive number"):
+        MLP(omega=0.0)

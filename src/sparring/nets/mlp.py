@@ -32,7 +32,9 @@ class MLP(Nets):
     Fields left at None follow the data. Images: latent 100, G 256-512-1024 with tanh at the end, D
     the mirror with dropout 0.3, LeakyReLU(0.2) in both. Points: latent 6, two hidden layers of 64,
     ReLU in G, LeakyReLU in D, no dropout. `batchnorm` puts BatchNorm1d into G's hidden layers,
-    `virtual` virtual batch normalisation by so many fixed samples (Salimans et al. 2016).
+    `virtual` virtual batch normalisation by so many fixed samples (Salimans et al. 2016). `omega`
+    multiplies the noise before G's first layer, for steeper steps between modes (named as the
+    factor of the first layer in Sitzmann et al. 2020, SIREN, arXiv:2006.09661).
 
     Against a lack of variety D may judge `pack` samples as one (PacGAN), or see before its last
     layer how near samples are to each other by `kernels` of minibatch discrimination (Salimans et
@@ -45,6 +47,7 @@ class MLP(Nets):
     d_widths: tuple[int, ...] | None = None
     batchnorm: bool = False
     virtual: int = 0
+    omega: float = 1.0
     dropout: float | None = None
     g_activation: Activation | None = None
     d_activation: Activation = "leaky_relu"
@@ -60,6 +63,7 @@ class MLP(Nets):
         require(self.dropout is None or 0 <= self.dropout < 1, "dropout must lie in [0, 1)")
         require(self.virtual == 0 or self.virtual >= 2, "virtual must be 0 or at least 2")
         require(not (self.virtual and self.batchnorm), "choose one of batchnorm and virtual")
+        require(self.omega > 0, "omega must be a positive number")
         require(self.pack >= 1, "pack must be at least 1")
         require(self.kernels >= 0, "kernels must not be negative")
         require(self.stddev == 0 or self.stddev >= 2, "stddev must be 0 or at least 2")
@@ -69,7 +73,9 @@ class MLP(Nets):
         widths = self.g_widths or ((64, 64) if spec.points else (256, 512, 1024))
         activation = self.g_activation or ("relu" if spec.points else "leaky_relu")
         batchnorm, virtual, condition = self.batchnorm, self.virtual, self.conditioning
-        return _Generator(spec, latent, widths, batchnorm, virtual, activation, condition)
+        return _Generator(
+            spec, latent, self.omega, widths, batchnorm, virtual, activation, condition
+        )
 
     def discriminator(self, spec: Spec) -> Discriminator:
         widths = self.d_widths or ((64, 64) if spec.points else (1024, 512, 256))
@@ -88,6 +94,7 @@ class _Generator(Generator):
         self,
         spec: Spec,
         latent: int,
+        omega: float,
         widths: tuple[int, ...],
         batchnorm: bool,
         virtual: int,
@@ -95,7 +102,7 @@ class _Generator(Generator):
         condition: Condition,
     ) -> None:
         super().__init__()
-        self.latent, self.shape, self.virtual = latent, spec.shape, virtual
+        self.latent, self.omega, self.shape, self.virtual = latent, omega, spec.shape, virtual
         self.join = condition.join(spec, latent, normed=batchnorm)
         layers: list[nn.Module] = []
         for i, o in zip((self.join.width, *widths), widths, strict=False):
@@ -110,10 +117,13 @@ class _Generator(Generator):
             self.references = References(spec, self.join, latent, virtual)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        x = self.join(z, c)
+        x = self._joined(z, c)
         if self.virtual:
-            x = self.references(self.join, x)
+            x = self.references(self._joined, x)
         return self.layers(x, c)[self.virtual :].unflatten(1, self.shape)
+
+    def _joined(self, z: Tensor, c: Tensor | None) -> Tensor:
+        return self.join(self.omega * z, c)
 
 
 class _Discriminator(Discriminator):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -55,6 +57,6 @@ class References(nn.Module):
         self.register_buffer("z", torch.randn(n, latent))
         self.register_buffer("c", some(spec, n) if conditional(join) else None)
 
-    def forward(self, join: Join, x: Tensor) -> Tensor:
+    def forward(self, join: Callable[[Tensor, Tensor | None], Tensor], x: Tensor) -> Tensor:
         """x (m, width), joined -> (n + m, width)."""
         return torch.cat([join(self.z.to(x), self.c), x])
