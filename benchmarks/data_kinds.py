@@ -106,7 +106,8 @@ def deep(path: Path, rng: np.random.Generator) -> Source:
 
 def channels(count: int):
     def make(path: Path, rng: np.random.Generator) -> Source:
-        x = np.stack([disc((24, 24), 2 + c, c % 2, rng) for _ in range(12) for c in range(count)])
+        kinds = [(2 + c, c % 2 == 1) for _ in range(12) for c in range(count)]
+        x = np.stack([disc((24, 24), radius, square, rng) for radius, square in kinds])
         x = x.reshape(12, count, 24, 24).transpose(0, 2, 3, 1).astype(np.uint8)
         np.savez(path, x=x * 255)
         return Npz(path=f"{path}.npz")

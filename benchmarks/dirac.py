@@ -167,6 +167,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
 
     colours = {"converges": "#0072b2", "stays away": "#999999", "ends farther away": "#d55e00"}
     fig, axes = plt.subplots(
@@ -196,7 +197,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 ax.set_ylabel(words, fontsize=7.5, rotation=0, ha="right", va="center")
     for k, updates in enumerate(UPDATES):
         fig.text(0.31 + 0.45 * k, 0.965, f"{updates} updates", ha="center", fontsize=10)
-    handles = [plt.Line2D([], [], color=c, label=n) for n, c in colours.items()]
+    handles = [Line2D([], [], color=c, label=n) for n, c in colours.items()]
     fig.legend(handles=handles, loc="lower center", ncols=3, fontsize=8, frameon=False)
     fig.subplots_adjust(left=0.085, right=0.995, top=0.925, bottom=0.06, wspace=0.06, hspace=0.06)
     fig.savefig(path, dpi=110)

@@ -31,8 +31,9 @@ LIMIT = 0.01  # of a p-value, below which a generator is called out
 
 def stored(images: Images, index: torch.Tensor, path: Path) -> Source:
     """Some of the images as a file."""
-    pixels = take(images, index).pixels.permute(0, 2, 3, 1).numpy()
-    np.savez_compressed(path, images=pixels)
+    pixels = take(images, index).pixels
+    assert isinstance(pixels, torch.Tensor)  # Fashion-MNIST is in memory
+    np.savez_compressed(path, images=pixels.permute(0, 2, 3, 1).numpy())
     return Npz(path=str(path))
 
 

@@ -16,6 +16,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, cast
 
 import numpy as np
 from record import HERE, Results
@@ -27,7 +28,8 @@ from sparring.data.listing import Listing
 from sparring.training.feed import Feed
 
 SIDE = 32
-SIZES = {
+Keep = Literal["memory", "cache", "stream"]
+SIZES: dict[Keep, tuple[int, ...]] = {
     "memory": (1_000, 10_000, 100_000, 300_000),
     "cache": (1_000, 10_000, 100_000, 1_000_000),
     "stream": (1_000, 10_000, 100_000, 1_000_000),
@@ -66,7 +68,7 @@ def memory() -> dict[str, float]:
     return {k: int(rows[k].split()[0]) / 1024 for k in ("RssAnon", "RssFile", "VmHWM")}
 
 
-def one(keep: str, n: int) -> dict[str, float]:
+def one(keep: Keep, n: int) -> dict[str, float]:
     listing.header, pixels.decode = header, decode  # pyright: ignore
     before, start = memory(), time.perf_counter()
     images = Simulated(n=n, keep=keep).open((SIDE, SIDE))
@@ -137,7 +139,8 @@ def draw() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        for key, value in one(sys.argv[1], int(sys.argv[2])).items():
+        keep = cast(Keep, sys.argv[1])  # one of SIZES: `measure` starts it so
+        for key, value in one(keep, int(sys.argv[2])).items():
             print(key, value)
     else:
         measure()

@@ -18,7 +18,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,9 @@ def features(n: int, seed: int) -> torch.Tensor:
     return torch.relu(x @ turn + 0.05)
 
 
-def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, list[float]]]:
+def timed(
+    ways: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, dict[str, list[float]]]:
     """Processor and wall seconds of each way, one after the other in every round."""
     spent: dict[str, dict[str, list[float]]] = {n: {"cpu": [], "wall": []} for n in ways}
     for round_number in range(rounds):
@@ -89,7 +91,9 @@ def extraction(rounds: int, environment: Path) -> None:
         setattr(sys.modules["torchvision.datasets"], name, type(name, (), {}))
     functional = types.ModuleType("torchvision.transforms.functional")
     sys.modules["torchvision.transforms.functional"] = functional
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    from torch_fidelity.feature_extractor_inceptionv3 import (  # pyright: ignore[reportMissingImports]
+        FeatureExtractorInceptionV3,
+    )
 
     weights = str(environment / "trunk.pth")
     other = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], weights).eval()

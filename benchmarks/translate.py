@@ -30,7 +30,7 @@ from sparring.data import Images, SideBySide, Unpaired, Zip
 from sparring.games import CycleGAN, Downscale, Pix2Pix
 from sparring.metrics import FID, KID, PSNR, SSIM, Fake, Metric, OfInputs, PairedLPIPS, offer
 from sparring.metrics import evaluate as score
-from sparring.nets import ResidualTranslator, SuperResolver, UNet
+from sparring.nets import Generator, ResidualTranslator, SuperResolver, UNet
 from sparring.presets import cyclegan_fast, pix2pix, pix2pix_fast, super_resolution
 from sparring.randomness import seeded
 from sparring.recipe import Recipe
@@ -87,6 +87,7 @@ def portraits(data: Path) -> Recipe:
 
 def trained(recipe: Recipe, seconds: float, out: Path) -> tuple[Any, Material, float]:
     """A run that takes so long: its budget is from the speed of 20 steps."""
+    assert recipe.precision != "auto"
     filled, material = open_data(recipe)
     setup = Setup(filled, material, Device("cpu", recipe.precision))
     start = time.process_time()
@@ -291,6 +292,7 @@ def _looped(name: str, recipe: Recipe, material: Material) -> dict[str, Any]:
     seconds = time.process_time() - start
     shown = examples(recipe.game, material.real)
     assert shown is not None
+    assert isinstance(loop.G, Generator)
     model = Model(loop.G, material.spec, steps * recipe.batch, examples=shown)
     keep(name, model)
     found = scores(NEAR, material, fakes(model))
