@@ -71,6 +71,26 @@ def test_a_translation_does_not_hang_on_its_batch(nets):
     assert_close(D(G(a))[:1], D(G(a[:1])))
 
 
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("kind", [UNet, ResidualTranslator])
+def test_weights_start_as_published(kind, norm):
+    """N(0, 0.02) of convolutions, N(1, 0.02) of BatchNorm, biases 0; other norms start at 1."""
+    nets = kind(width=64, norm=norm, d_norm=norm)
+    for net in build(nets, spec_of(nets)):
+        layers = [m for m in net.modules() if getattr(m, "bias", None) is not None]
+        norms = [m for m in layers if m.weight.dim() == 1]
+        weights = torch.cat([m.weight.detach() for m in norms])
+        others = torch.cat([m.weight.detach().flatten() for m in layers if m not in norms])
+        assert not any(m.bias.any() for m in layers)
+        # Six standard errors of n draws.
+        near = 6 * 0.02 / len(weights) ** 0.5
+        assert_close(weights.mean(), torch.tensor(1.0), atol=near, rtol=0)
+        spread = 0.02 if norm == "batch" else 0.0
+        assert_close(weights.std(), torch.tensor(spread), atol=near, rtol=0)
+        assert_close(others.mean(), torch.tensor(0.0), atol=6 * 0.02 / len(others) ** 0.5, rtol=0)
+        assert_close(others.std(), torch.tensor(0.02), atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("norm", ["batch", "instance", "layer", "none"])
 @pytest.mark.parametrize("kind", [UNet, ResidualTranslator])
 def test_a_generator_says_whether_it_mixes(kind, norm):

@@ -56,10 +56,13 @@ def doubling(i: int, o: int, up: Up) -> nn.Module:
 
 
 def published(net: nn.Module) -> None:
-    """Weights from N(0, 0.02), biases 0, as in pix2pix and CycleGAN."""
+    """Weights from N(0, 0.02), biases 0, as in pix2pix and CycleGAN; BatchNorm's from N(1, 0.02).
+
+    Other norms start at 1, as they are made; InstanceNorm has no weights there.
+    """
     for layer in net.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.normal_(layer.weight, 0.0, 0.02)
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)):
+            nn.init.normal_(layer.weight, 1.0 if isinstance(layer, nn.BatchNorm2d) else 0.0, 0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
