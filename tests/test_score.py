@@ -290,6 +290,7 @@ def test_one_image_no_image_and_no_folder(two, tmp_path, capsys) -> None:
 def test_typing_errors_name_the_right_word(two, capsys) -> None:
     for words, hint in (
         (("--metrics", "fit"), "did you mean 'FID'?"),
+        (("--metrics", "kid-of-inputs"), 'Fix: write "OfInputs(metric=KID())"'),
         (("--metrics", "KID(subset=3)"), "did you mean 'subsets'?"),
         (("--metric", "fid"), "did you mean '--metrics'?"),
         (("--size", "big"), "'big' is no size"),

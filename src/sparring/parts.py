@@ -41,12 +41,14 @@ class Part:
     A subclass says ``kind="losses"`` to open a new kind, ``abstract=True`` to be no part itself;
     any other subclass is a part. Values are checked against the annotations when a part is made
     (an int becomes a float where a float is asked), then by the part's own `check`. `yields`: what
-    it gives that users may take for a part, such as the names of a metric's scores.
+    it gives that users may take for a part, such as the names of a metric's scores. `ending`: of a
+    part around another one, its first field, what it puts after the names of what that one gives.
     """
 
     kind: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     yields: ClassVar[tuple[str, ...]] = ()
+    ending: ClassVar[str] = ""
 
     def __init_subclass__(cls, *, kind: str = "", abstract: bool = False) -> None:
         super().__init_subclass__()
@@ -196,14 +198,28 @@ def parse(text: str, kind: type[P]) -> P:
 
 def _refuse_yielded(name: str) -> None:
     """RecipeError, with the parts to write, where `name` is no part but what parts give."""
-    found = [c for c in catalogue(Part) if _key(name) in map(_key, c.yields)]
+    found = _yielding(_key(name))
     if found:
-        these = " and ".join(c.__name__ for c in found)
+        these = " and ".join(c.__name__ for c, _ in found)
         raise RecipeError(
-            f"'{name}' is not one of the {found[0].kind}",
+            f"'{name}' is not one of the {found[0][0].kind}",
             why=f"{these} {'yields' if len(found) == 1 else 'yield'} it",
-            fix=f"write {found[0].__name__}",
+            fix=f"write {found[0][1]}",
         )
+
+
+def _yielding(key: str) -> list[tuple[type[Part], str]]:
+    """The parts that give what has this key, each with the text to write."""
+    found = [(c, c.__name__) for c in catalogue(Part) if key in map(_key, c.yields)]
+    for c in catalogue(Part):
+        if c.ending and key.endswith(_key(c.ending)):
+            inner = key.removesuffix(_key(c.ending))
+            around = fields(c)[0].name  # pyright: ignore[reportArgumentType]
+            named = [p for p in catalogue(_KINDS[c.kind]) if _key(p.__name__) == inner and p != c]
+            for part in [p for p, _ in _yielding(inner)[:1] if p != c] or named:
+                # In quotes, since a shell would take the brackets for its own.
+                found.append((c, f'"{c.__name__}({around}={part.__name__}())"'))
+    return found
 
 
 def read(text: str, also: dict[str, Callable[..., Any]] | None = None) -> Any:

@@ -88,6 +88,7 @@ class SSIM(Paired):
 class PairedLPIPS(Paired):
     """LPIPS between translations and their targets: how different they look."""
 
+    yields: ClassVar[tuple[str, ...]] = ("lpips",)
     paper: ClassVar[str] = "Zhang et al. 2018, LPIPS, arXiv:1801.03924"
 
     def score(self, real: Real, fake: Fake, n: int | None = None) -> list[Score]:
@@ -107,6 +108,8 @@ class OfInputs(Metric):
     Smaller inputs are enlarged by bicubic interpolation, grey ones shown in colour.
     """
 
+    ending: ClassVar[str] = "-of-inputs"
+
     metric: Metric = PSNR()
 
     def check(self) -> None:
@@ -116,4 +119,4 @@ class OfInputs(Metric):
         if fake.inputs is None:
             raise DataError("these samples were made of no images", where=fake.name)
         scores = self.metric.score(real, fake.inputs, n)
-        return [replace(s, metric=f"{s.metric}-of-inputs") for s in scores]
+        return [replace(s, metric=s.metric + self.ending) for s in scores]
