@@ -525,24 +525,60 @@ def test_the_way_back_is_kept_and_used(cycle, tmp_path):
 
 
 def test_samples_show_the_way_back(cycle, pairs):
-    """Two held-out inputs, their translations, and back: three rows."""
-    shown = array(cycle / "samples/000000008.png")
-    assert shown.shape == (3 * 16 + 2 * 2, 2 * 16 + 2, 3)
-    inputs = [array(p) for p in (pairs / "A").iterdir()]
-    assert any(np.array_equal(shown[:16, :16], x) for x in inputs)
+    """Two held-out inputs, their translations, and back: three rows; the other way below."""
+    whole = array(cycle / "samples/000000008.png")
+    height, between = 3 * 16 + 2 * 2, 12
+    assert whole.shape == (2 * height + between, 2 * 16 + 2, 3)
+    assert (whole[height : height + between] == 255).all()
     model = load(cycle)
-    assert model.back is not None
-    a = torch.from_numpy(shown[:16, :16].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-    with torch.no_grad():
-        there = model.generator(a)
-        wanted = to_uint8(model.back(there))[0].permute(1, 2, 0)
-    near = (wanted.int() - torch.from_numpy(shown[36:, :16].copy()).int()).abs().max()
-    assert near <= 1
+    for name, way, shown in (
+        ("A", model, whole[:height]),
+        ("C", model.turned(), whole[height + between :]),
+    ):
+        inputs = [array(p) for p in (pairs / name).iterdir()]
+        assert any(np.array_equal(shown[:16, :16], x) for x in inputs)
+        a = torch.from_numpy(shown[:16, :16].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        assert way.back is not None
+        with torch.no_grad():
+            there = way.generator(a)
+            home = way.back(there)
+        for x, top in ((there, 18), (home, 36)):
+            wanted = to_uint8(x)[0].permute(1, 2, 0).int()
+            seen = torch.from_numpy(shown[top : top + 16, :16].copy()).int()
+            assert (wanted - seen).abs().max() <= 1
+
+
+def test_the_slider_goes_both_ways(cycle):
+    """The frames of the page are the samples of the run, and the caption says what they show."""
+    page = (cycle / "report.html").read_text()
+    section = page[page.index('id="samples"') : page.index('id="translations"')]
+    assert "Below these, the other way round." in section
+    frames = re.findall(r"data:image/png;base64,([^\"]+)", section)
+    files = sorted((cycle / "samples").iterdir())
+    assert [base64.b64decode(frame) for frame in frames] == [f.read_bytes() for f in files]
+
+
+def test_both_ways_may_be_of_other_colours(tmp_path):
+    """Grey images and coloured ones: both sheets are in colour, one below the other."""
+    for i in range(4):
+        noise(i, 16, 24, 1).save(_made(tmp_path / "grey") / f"{i}.png")
+        noise(i, 16, 24, 3).save(_made(tmp_path / "colour") / f"{i}.png")
+    words = ["train", str(tmp_path / "grey"), "--to", str(tmp_path / "colour")]
+    words += ["--nets", "ResidualTranslator(width=2, blocks=1, d_width=2, d_layers=1)"]
+    words += ["--preset", "cyclegan-fast", "--out", str(tmp_path / "run"), "--size", "16x24"]
+    words += ["--game", "CycleGAN(identity=0)", "--images", "4", "--quiet", "--metrics", "none"]
+    assert main([*words, "--precision", "fp32"]) == 0
+    shown = array(tmp_path / "run/samples/000000004.png")
+    assert shown.shape == (2 * (3 * 16 + 2 * 2) + 12, 4 * 24 + 3 * 2, 3)
+    grey = (shown == shown[..., :1])[:, :24].all(2)
+    rows = [grey[top : top + 16].all() for top in (0, 18, 36, 64, 82, 100)]
+    assert rows == [True, False, True, False, True, False]
 
 
 def test_the_report_shows_what_came_back(cycle):
     page = (cycle / "report.html").read_text()
-    assert "then what came back of that" in page
+    assert "then what came back of the translation" in page
+    assert "then what it should be" not in page
     held = re.findall(r"(\d) inputs held out of training, none picked, each above its", page)
     assert held == ["2", "2"]  # of A, and the other way round of C
 

@@ -40,15 +40,24 @@ def samples(m: Material) -> str:
     if not frames:
         raise RunError("no grids of samples", where=m.run.samples)
     stage = "".join(f.replace(">", ' style="display:none">') for f in frames[:-1]) + frames[-1]
-    caption = "The same latents all along, through the moving average of G."
-    if m.recipe.game.translates:
-        caption = "Above, the same inputs all along; below each what G made of it" + (
-            ", then what it should be." if m.paired else ", then what came back of that."
-        )
+    caption = _all_along(m)
     if len(files) > len(frames):
         caption += f" {len(frames)} of {len(files)} grids are shown."
     last = f"{chosen[-1][0]:,} images"
     return slider(stage, len(frames), "Number of images seen in training", last, caption)
+
+
+def _all_along(m: Material) -> str:
+    """What the samples over time show."""
+    if not m.recipe.game.translates:
+        return "The same latents all along, through the moving average of G."
+    goes_back = len(m.recipe.game.generators) > 1
+    return (
+        "Above, the same inputs all along; below each what G made of it"
+        + (", then what it should be" if m.paired else "")
+        + (", then what came back of the translation" if goes_back else "")
+        + (". Below these, the other way round." if goes_back else ".")
+    )
 
 
 def translations(m: Material) -> str:

@@ -31,6 +31,7 @@ from sparring.storage import disk_errors, replace_file
 
 _MODES: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _PIXELS = 2**18  # of all inputs translated at one time
+_BETWEEN = 12  # pixels from the one way to the other
 _NAMED = 3  # files named in an error
 _BYTE = (0, 255)
 _log = logging.getLogger("sparring")
@@ -52,6 +53,19 @@ def translations(model: Model, n: int) -> tuple[Image.Image, Tensor]:
     if model.back is not None:
         rows.append(model.turned().make(made))
     return sheet([to_uint8(x) for x in rows], how_many(model.spec.shape)), made
+
+
+def both_ways(model: Model, n: int) -> tuple[Image.Image, Tensor]:
+    """`translations`, below them those of the way back where there is one; the translations."""
+    there, made = translations(model, n)
+    if model.back is None:
+        return there, made
+    back, _ = translations(model.turned(), n)
+    size = (max(there.width, back.width), there.height + _BETWEEN + back.height)
+    canvas = Image.new(there.mode, size, "white")
+    canvas.paste(there, (0, 0))
+    canvas.paste(back, (0, there.height + _BETWEEN))
+    return canvas, made
 
 
 def how_many(shape: tuple[int, ...]) -> int:

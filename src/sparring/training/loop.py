@@ -21,7 +21,7 @@ from sparring.sample import Model, in_rows, png, to_uint8
 from sparring.sample.evaluate import evaluate
 from sparring.sample.examples import examples
 from sparring.sample.judge import judging
-from sparring.sample.translate import how_many, translations
+from sparring.sample.translate import both_ways, how_many
 from sparring.storage import replace_file
 from sparring.training.checkpoint import save_checkpoint
 from sparring.training.setup import Material, Setup
@@ -167,7 +167,8 @@ class Loop:
     def sample(self, images: int) -> None:
         """The same latents as always: a grid of about 64 images, or 2,000 points as an array.
 
-        Of a game that translates the same inputs, each above what was made of it and its target.
+        Of a game that translates the same inputs, each above what was made of it and its target, or
+        what came back of that; the other way round below.
         """
         if not self.setup.device.first:
             return
@@ -179,7 +180,7 @@ class Loop:
             np.save(buffer, x.numpy())
             replace_file(path.with_suffix(".npy"), buffer.getvalue())
         elif model.examples is not None:
-            picture, x = translations(model, how_many(model.spec.shape))
+            picture, x = both_ways(model, how_many(model.spec.shape))
             replace_file(path.with_suffix(".png"), png(picture))
         else:
             height, width = model.spec.shape[1:]
