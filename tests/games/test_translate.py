@@ -302,7 +302,8 @@ def test_the_published_presets_weigh_and_fall_as_published():
     y = torch.tensor([0.25, -2.0])
     unit = float(recipe.loss.g(None, y) / (y - 1).square().mean())
     assert isinstance(recipe.game, CycleGAN)
-    assert (recipe.game.cycle / unit, recipe.game.identity / unit) == pytest.approx((10, 5))
+    assert recipe.game.cycle / unit == pytest.approx(10)
+    assert recipe.game.identity is None  # half of it
     assert isinstance(pix2pix().game, Pix2Pix)
     assert_close(pix2pix().loss.g(None, y), -torch.sigmoid(y).log().mean())
     assert pix2pix().game == Pix2Pix(l1=100.0)
@@ -342,12 +343,26 @@ def test_two_batches_in_one_pass_change_nothing(kind):
     assert_close(found["identity"], (G(x) - x).abs().mean() + (back(a) - a).abs().mean())
 
 
-def test_without_identity_the_channels_may_differ(tmp_path):
+def test_identity_is_half_of_cycle(tmp_path):
+    data = two_sets(tmp_path)
+    for given, same in ((CycleGAN(), 5.0), (CycleGAN(cycle=3.0), 1.5)):
+        ours, theirs = (
+            walk(recipe(tmp_path, data=data, game=game))[0].stats["g_identity"]
+            for game in (given, replace(given, identity=same))
+        )
+        assert ours == theirs > 0
+
+
+@pytest.mark.parametrize("game", [CycleGAN(), CycleGAN(identity=0.0), cyclegan().game])
+def test_the_channels_may_differ(game, tmp_path):
+    """A grey image and a coloured one are never the same: that is asked of none but by hand."""
     data = two_sets(tmp_path, (1, 3))
-    with pytest.raises(RecipeError, match=r"channels are never the same.*identity=0"):
-        set_up(recipe(tmp_path, data=data, game=CycleGAN()))
-    (step,) = walk(recipe(tmp_path, data=data, game=CycleGAN(identity=0.0)))
+    asked = replace(game, cycle=3.0, identity=2.0)
+    with pytest.raises(RecipeError, match=r'never the same.* Fix: .*"CycleGAN\(cycle=3.0\)"'):
+        set_up(recipe(tmp_path, data=data, game=asked))
+    (step,) = walk(recipe(tmp_path, data=data, game=game))
     assert "g_identity" not in step.stats
+    assert step.stats["g_cycle"] > 0
     assert step.before["D.v"].shape == (3,)
     assert step.before["D_back.v"].shape == (1,)
 

@@ -162,7 +162,7 @@ def test_the_other_way_round(kind, pairs, tmp_path):
     paired = not kind.startswith("unpaired")
     words = ["--preset", "pix2pix-fast", "--nets", "UNet(width=2, d_width=2)"]
     if not paired:
-        words = ["--preset", "cyclegan-fast", "--game", "CycleGAN(identity=0)"]
+        words = ["--preset", "cyclegan-fast"]
         words += ["--nets", "ResidualTranslator(width=2, blocks=1, d_width=2, d_layers=1)"]
     words += ["--size", "16", "--images", "1", "--held-out", "2", "--metrics", "none", "--quiet"]
     out = tmp_path / "run"
@@ -566,7 +566,7 @@ def test_both_ways_may_be_of_other_colours(tmp_path):
     words = ["train", str(tmp_path / "grey"), "--to", str(tmp_path / "colour")]
     words += ["--nets", "ResidualTranslator(width=2, blocks=1, d_width=2, d_layers=1)"]
     words += ["--preset", "cyclegan-fast", "--out", str(tmp_path / "run"), "--size", "16x24"]
-    words += ["--game", "CycleGAN(identity=0)", "--images", "4", "--quiet", "--metrics", "none"]
+    words += ["--images", "4", "--quiet", "--metrics", "none"]
     assert main([*words, "--precision", "fp32"]) == 0
     shown = array(tmp_path / "run/samples/000000004.png")
     assert shown.shape == (2 * (3 * 16 + 2 * 2) + 12, 4 * 24 + 3 * 2, 3)

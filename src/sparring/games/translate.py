@@ -22,7 +22,7 @@ from sparring.games.game import Batch, Game, Pair, Players
 from sparring.games.inputs import Inputs, Stored
 from sparring.metrics.perceptual import LpipsAlex, lpips, refuse_small
 from sparring.nets.architecture import Nets, Spec
-from sparring.parts import require
+from sparring.parts import require, show
 from sparring.randomness import Draws
 
 
@@ -125,18 +125,19 @@ class CycleGAN(Translation):
     """Two sets without pairs: G translates one into the other, G_back back, each against its own D.
 
     G also owes `cycle` times the mean error of going there and back, both ways round, and
-    `identity` times what it changes of an image that needs no change. The paper's 10 and 5 stand
-    beside a squared distance of which `LeastSquares` is half: 5 and 2.5 are as published.
+    `identity` times what it changes of an image that needs no change; None is half of `cycle`, and
+    0 where the two sets differ in channels, so that there is no such image. The paper's 10 and 5
+    stand beside a squared distance of which `LeastSquares` is half: 5 and 2.5 are as published.
     """
 
     paper: ClassVar[str] = "Zhu et al. 2017, CycleGAN, arXiv:1703.10593"
     paired: ClassVar[bool] = False
     cycle: float = 10.0
-    identity: float = 5.0
+    identity: float | None = None
 
     def check(self) -> None:
         for name in ("cycle", "identity"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative")
+            require((getattr(self, name) or 0) >= 0, f"{name} must not be negative")
         require(isinstance(self.inputs, Stored), "both sets are those of the data")
 
     @property
@@ -154,7 +155,7 @@ class CycleGAN(Translation):
         if self.identity and fitted.inputs[0] != spec.shape[0]:
             raise RecipeError(
                 f"images of {fitted.inputs[0]} and of {spec.shape[0]} channels are never the same",
-                fix='--game "CycleGAN(identity=0)"',
+                fix=f'--game "{show(replace(self, identity=None))}"',
             )
         return fitted
 
@@ -172,14 +173,21 @@ class CycleGAN(Translation):
         G, back = players["G"], players["G_back"]
         there, home = pairs
         a, x = there.z, home.z
-        if not self.identity:
+        identity = self._identity(a.shape[1], x.shape[1])
+        if not identity:
             return {"cycle": self.cycle * (_error(back(there.fake), a) + _error(G(home.fake), x))}
         again_a, same_a = _both(back, there.fake, a)
         again_x, same_x = _both(G, home.fake, x)
         return {
             "cycle": self.cycle * (_error(again_a, a) + _error(again_x, x)),
-            "identity": self.identity * (_error(same_x, x) + _error(same_a, a)),
+            "identity": identity * (_error(same_x, x) + _error(same_a, a)),
         }
+
+    def _identity(self, channels: int, made: int) -> float:
+        """Its weight between images of so many channels."""
+        if self.identity is None:
+            return self.cycle / 2 if channels == made else 0.0
+        return self.identity
 
 
 def turned(spec: Spec) -> Spec:

@@ -63,7 +63,7 @@ def cyclegan() -> Recipe:
     optim = Adam(lr=2e-4, betas=(0.5, 0.999), schedule=FlatThenLinear(end=0.0))
     return Recipe(
         nets=ResidualTranslator(),
-        game=CycleGAN(cycle=5.0, identity=2.5),  # halves, as the loss is half of the paper's
+        game=CycleGAN(cycle=5.0),  # half of the paper's, as the loss is
         loss=LeastSquares(),
         tricks=(Replay(size=50),),
         g_optim=optim,
