@@ -583,6 +583,19 @@ def test_the_report_shows_what_came_back(cycle):
     assert held == ["2", "2"]  # of A, and the other way round of C
 
 
+def test_the_captions_name_every_row(tmp_path, pairs):
+    """Of pairs both ways: the input, its translation, its target, and what came back."""
+    a, b = pairs / "A", pairs / "B"
+    words = ["train", f"Pairs(input=Folder(path='{a}'), target=Folder(path='{b}'))", "--quiet"]
+    words += ["--preset", "cyclegan-fast", "--nets", "UNet(width=2, d_width=2, d_layers=1)"]
+    words += ["--out", str(tmp_path / "run"), "--images", "1", "--held-out", "2", "--size", "16"]
+    assert main([*words, "--metrics", "none"]) == 0
+    assert array(tmp_path / "run/samples/000000001.png").shape[0] == 2 * (4 * 16 + 3 * 2) + 12
+    page = (tmp_path / "run/report.html").read_text()
+    assert "then what it should be, then what came back of the translation. Below" in page
+    assert page.count("each above its translation, its target and what came back, at 1 im") == 2
+
+
 def test_the_report_shows_both_ways(cycle, pairs):
     """Held-out images of each side above what was made of them and what came back of that."""
     page = (cycle / "report.html").read_text()

@@ -65,19 +65,22 @@ def translations(m: Material) -> str:
     game that goes both ways."""
     model = m.translating
     if model.back is None:
-        return _translated(model, " and its target" if m.paired else "")
-    there, back = (_translated(way, " and what came back") for way in (model, model.turned()))
+        return _translated(model)
+    there, back = (_translated(way) for way in (model, model.turned()))
     return there + paragraph("The other way round:") + back
 
 
-def _translated(model: Model, beside: str) -> str:
-    """Examples of a model, each above its translation and what lies beside that."""
+def _translated(model: Model) -> str:
+    """Examples of a model, each above its translation and what lies below that."""
     assert model.examples is not None
     picture, made = make_translations(model, 2 * examples_in_a_row(model.spec.shape))
     known = "held out of training" if model.examples.held_out else "of the training images"
+    below = ["its translation"]
+    below += ["its target"] if model.examples.paired else []
+    below += ["what came back"] if model.back is not None else []
+    under = ", ".join([*below[:-2], " and ".join(below[-2:])])
     caption = (
-        f"{len(made)} inputs {known}, none picked, each above its translation{beside}, "
-        f"at {model.images:,} images."
+        f"{len(made)} inputs {known}, none picked, each above {under}, at {model.images:,} images."
     )
     return figure(embed(picture, TRANSLATIONS, f"{len(made)} translations"), caption)
 
