@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from sparring.errors import RecipeError
 from sparring.nets import Spec, UNet
 from sparring.randomness import seeded
 
@@ -39,3 +41,27 @@ def test_skips_carry_what_the_bottom_cannot():
     (slope,) = torch.autograd.grad(G(a)[0, 0, 16, 16], a)
     assert slope[0, 0, 14:19, 14:19].abs().max() > 0
     assert slope[0, 0, 16, 16].abs() > 0
+
+
+@pytest.mark.parametrize("up", ["transposed", "resize"])
+def test_residual_begins_at_the_identity_and_leaves_it(up):
+    torch.manual_seed(0)
+    G = UNet(width=4, up=up, residual=True).generator(Spec((3, 16, 16), inputs=(3, 16, 16)))
+    a = torch.rand(2, 3, 16, 16) * 2 - 1
+    torch.testing.assert_close(G(a), 0.99 * a, rtol=0, atol=1e-6)
+    optim = torch.optim.SGD(G.parameters(), lr=1.0)
+    for _ in range(2):
+        optim.zero_grad()
+        G(a).mean().backward()
+        optim.step()
+    assert (G(a) - 0.99 * a).abs().max() > 1e-3
+    assert G(a).abs().max() < 1
+    grads = [p.grad for p in G.parameters() if p.grad is not None]
+    assert (
+        sum(bool(g.abs().max() > 0) for g in grads) > len(grads) / 2
+    )  # not the last layer's alone
+
+
+def test_residual_wants_the_same_channels():
+    with pytest.raises(RecipeError, match="must have the channels of its output"):
+        UNet(residual=True).generator(Spec((3, 16, 16), inputs=(1, 16, 16)))

@@ -21,7 +21,9 @@ class UNet(Translating):
     Each resolution on the way up also sees the one of the way down. width: channels at half the
     size, doubled with each halving up to eight times as many. depth: halvings; 0 as many as leave a
     pixel, at most 8. up: transposed convolutions as published, or resize, nearest neighbours and a
-    convolution, which leave no checkerboard.
+    convolution, which leave no checkerboard. residual: what it makes is added to its input, before
+    the tanh, and is zero at the start: training begins at the identity, for images that need little
+    change (in the manner of Kim et al. 2016, VDSR, arXiv:1511.04587).
     """
 
     paper: ClassVar[str] = "Isola et al. 2017, pix2pix, arXiv:1611.07004"
@@ -30,6 +32,7 @@ class UNet(Translating):
     dropout: float = 0.5
     norm: Norm = "instance"
     up: Up = "transposed"
+    residual: bool = False
 
     def check(self) -> None:
         super().check()
@@ -41,11 +44,21 @@ class UNet(Translating):
         return _UNet(spec, self)
 
 
+NEARLY = 0.99  # what tanh can reach: white stays white but for a level
+DOUBLES = (nn.Conv2d, nn.ConvTranspose2d)
+
+
 class _UNet(Translator):
     def __init__(self, spec: Spec, nets: UNet) -> None:
         super().__init__()
         channels, made = same_size(spec, "UNet")
-        self.mixes = nets.norm == "batch"
+        self.mixes, self.residual = nets.norm == "batch", nets.residual
+        if nets.residual and channels != made:
+            raise RecipeError(
+                "UNet(residual=True) adds to its input, which must have the channels of its output",
+                why=f"inputs have {channels}, targets {made}",
+                fix="residual=False",
+            )
         self.depth = nets.depth or min(8, min(spec.shape[1:]).bit_length() - 1)
         if self.depth < 1:
             raise RecipeError("UNet cannot halve images of one pixel", fix="--size 64")
@@ -61,11 +74,14 @@ class _UNet(Translator):
             i = widths[k] * (1 if k == self.depth - 1 else 2)
             o = widths[k - 1] if k else made
             layers = [nn.ReLU(), doubling(i, o, nets.up)]
-            layers += [normalising(nets.norm, o)] if k else [nn.Tanh()]
+            layers += [normalising(nets.norm, o)] if k else []
             # The paper's three, which are those at the full width below the innermost.
             layers += [nn.Dropout(nets.dropout)] if 0 < k < self.depth - 1 and k >= 4 else []
             self.up.append(nn.Sequential(*layers))
         published(self)
+        if nets.residual:
+            *_, last = (m for m in self.up.modules() if isinstance(m, DOUBLES))
+            nn.init.zeros_(last.weight)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         x, skips = padded(z, 2**self.depth), []
@@ -77,4 +93,5 @@ class _UNet(Translator):
             x = layer(x)
             if skips:
                 x = torch.cat([x, skips.pop()], 1)
-        return x[..., : z.shape[2], : z.shape[3]]
+        x = x[..., : z.shape[2], : z.shape[3]]
+        return torch.tanh(x + torch.atanh(NEARLY * z) if self.residual else x)
