@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sparring.errors import RecipeError
 from sparring.nets import Spec, UNet
 from sparring.randomness import seeded
 
@@ -62,6 +61,10 @@ def test_residual_begins_at_the_identity_and_leaves_it(up):
     )  # not the last layer's alone
 
 
-def test_residual_wants_the_same_channels():
-    with pytest.raises(RecipeError, match="must have the channels of its output"):
-        UNet(residual=True).generator(Spec((3, 16, 16), inputs=(1, 16, 16)))
+@pytest.mark.parametrize(("inputs", "made"), [(1, 3), (3, 1), (4, 3)])
+def test_residual_between_channels_begins_at_their_mean(inputs, made):
+    spec = Spec((made, 9, 14), inputs=(inputs, 9, 14))
+    G = UNet(width=4, residual=True).generator(spec)
+    a = images(2, inputs, 9, 14)
+    start = 0.99 * a.mean(1, keepdim=True).expand(-1, made, -1, -1)
+    torch.testing.assert_close(G(a), start, rtol=0, atol=1e-6)

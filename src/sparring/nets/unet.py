@@ -23,7 +23,8 @@ class UNet(Translating):
     pixel, at most 8. up: transposed convolutions as published, or resize, nearest neighbours and a
     convolution, which leave no checkerboard. residual: what it makes is added to its input, before
     the tanh, and is zero at the start: training begins at the identity, for images that need little
-    change (in the manner of Kim et al. 2016, VDSR, arXiv:1511.04587).
+    change (in the manner of Kim et al. 2016, VDSR, arXiv:1511.04587). Where the channels of the two
+    differ, it is added to the mean of the input's.
     """
 
     paper: ClassVar[str] = "Isola et al. 2017, pix2pix, arXiv:1611.07004"
@@ -53,12 +54,6 @@ class _UNet(Translator):
         super().__init__()
         channels, made = same_size(spec, "UNet")
         self.mixes, self.residual = nets.norm == "batch", nets.residual
-        if nets.residual and channels != made:
-            raise RecipeError(
-                "UNet(residual=True) adds to its input, which must have the channels of its output",
-                why=f"inputs have {channels}, targets {made}",
-                fix="residual=False",
-            )
         self.depth = nets.depth or min(8, min(spec.shape[1:]).bit_length() - 1)
         if self.depth < 1:
             raise RecipeError("UNet cannot halve images of one pixel", fix="--size 64")
@@ -94,4 +89,7 @@ class _UNet(Translator):
             if skips:
                 x = torch.cat([x, skips.pop()], 1)
         x = x[..., : z.shape[2], : z.shape[3]]
-        return torch.tanh(x + torch.atanh(NEARLY * z) if self.residual else x)
+        if self.residual:
+            start = z if z.shape[1] == x.shape[1] else z.mean(1, keepdim=True)
+            x = x + torch.atanh(NEARLY * start)
+        return torch.tanh(x)
