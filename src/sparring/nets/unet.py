@@ -91,5 +91,5 @@ class _UNet(Translator):
         x = x[..., : z.shape[2], : z.shape[3]]
         if self.residual:
             start = z if z.shape[1] == x.shape[1] else z.mean(1, keepdim=True)
-            x = x + torch.atanh(NEARLY * start)
+            x = x + torch.atanh(NEARLY * start.clamp(-1, 1))
         return torch.tanh(x)
