@@ -14,6 +14,8 @@ from sparring.nets.patches import Translating
 from sparring.nets.translator import Translator, Up, doubling, padded, published, same_size
 from sparring.parts import require
 
+_NEARLY = 0.99  # what tanh can reach: white stays white but for a level
+
 
 class UNet(Translating):
     """A U-Net and a discriminator of patches: the input is halved to the smallest, then doubled.
@@ -23,8 +25,8 @@ class UNet(Translating):
     pixel, at most 8. up: transposed convolutions as published, or resize, nearest neighbours and a
     convolution, which leave no checkerboard. residual: what it makes is added to its input, before
     the tanh, and is zero at the start: training begins at the identity, for images that need little
-    change (in the manner of Kim et al. 2016, VDSR, arXiv:1511.04587). Where the channels of the two
-    differ, it is added to the mean of the input's.
+    change (in the manner of Kim et al. 2016, VDSR, arXiv:1511.04587). It is added to as many
+    channels of the input as it has, or to their mean where it is grey or the input has fewer.
     """
 
     paper: ClassVar[str] = "Isola et al. 2017, pix2pix, arXiv:1611.07004"
@@ -43,10 +45,6 @@ class UNet(Translating):
 
     def generator(self, spec: Spec) -> Translator:
         return _UNet(spec, self)
-
-
-NEARLY = 0.99  # what tanh can reach: white stays white but for a level
-DOUBLES = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 class _UNet(Translator):
@@ -75,7 +73,9 @@ class _UNet(Translator):
             self.up.append(nn.Sequential(*layers))
         published(self)
         if nets.residual:
-            *_, last = (m for m in self.up.modules() if isinstance(m, DOUBLES))
+            *_, last = (
+                m for m in self.up.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
+            )
             nn.init.zeros_(last.weight)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
@@ -90,6 +90,8 @@ class _UNet(Translator):
                 x = torch.cat([x, skips.pop()], 1)
         x = x[..., : z.shape[2], : z.shape[3]]
         if self.residual:
-            start = z if z.shape[1] == x.shape[1] else z.mean(1, keepdim=True)
-            x = x + torch.atanh(NEARLY * start.clamp(-1, 1))
+            made = x.shape[1]
+            # A mask beside the image is not part of it; grey and colour meet at the mean.
+            start = z[:, :made] if z.shape[1] >= made > 1 else z.mean(1, keepdim=True)
+            x = x + torch.atanh(_NEARLY * start.clamp(-1, 1))
         return torch.tanh(x)

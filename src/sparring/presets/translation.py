@@ -46,7 +46,7 @@ def pix2pix_fast() -> Recipe:
     optim = Adam(lr=5e-4, betas=(0.5, 0.999), schedule=FlatThenLinear())
     return replace(
         pix2pix(),
-        nets=UNet(width=16, d_width=16, d_layers=2, up="resize", residual=True),
+        nets=UNet(width=16, d_width=16, d_layers=2, up="resize"),
         g_optim=optim,
         d_optim=optim,
         jitter=0.0,
