@@ -147,15 +147,20 @@ def measure(recipe: Recipe) -> dict[str, Any]:
         row[f"n{n}"] = {s["metric"]: round(s["value"], 5) for s in scores} or str(skipped)
     assert isinstance(material.train, Points)
     samples = model.sample(300, seed=1)
-    row["width"] = round(width(model.sample(25_000, seed=2), material.train), 3)
+    row["width"] = width(model.sample(25_000, seed=2), material.train)
     row["samples"] = [[round(float(v), 2) for v in x] for x in samples]
     return row
 
 
-def width(samples: torch.Tensor, points: Points) -> float:
+def width(samples: torch.Tensor, points: Points) -> float | None:
     """The deviation of the samples of high quality about their modes, in that of the data."""
     away = torch.cdist(samples.double(), points.modes.double()).min(1).values / points.sigma
-    return float((away[away <= 3].square().mean() / points.modes.shape[1]).sqrt())
+    good = away[away <= 3]
+    return (
+        round(float((good.square().mean() / points.modes.shape[1]).sqrt()), 3)
+        if len(good)
+        else None
+    )
 
 
 def table(rows: list[dict[str, Any]], data: str) -> str:
@@ -173,7 +178,7 @@ def table(rows: list[dict[str, Any]], data: str) -> str:
                 f"| {name} | {len(mine)} | {statistics.mean(modes):.1f} ({min(modes):.0f}.."
                 f"{max(modes):.0f}) | {100 * statistics.mean(good):.1f} % ({100 * min(good):.1f}.."
                 f"{100 * max(good):.1f}) | {statistics.mean(few):.1f} | {kl:.3f} | "
-                f"{statistics.mean(r['width'] for r in mine):.2f} |"
+                f"{statistics.mean(r['width'] or 0 for r in mine):.2f} |"
             )
     for name, modes, good in PUBLISHED[data]:
         lines.append(f"| published: {name} | | | {good} | {modes} | | |")
