@@ -198,12 +198,14 @@ def table(rows: list[dict[str, Any]]) -> str:
             continue
         last, values = mine[-1], [r["domain_fid"] for r in mine]
         learned = all(r["domain_fid"] <= min(r["untrained"] / 2, *_coarse(marks)) for r in mine)
-        nets = re.sub(r"growth=Linear\(.*?\), ", "", last["nets"])
+        drawn = (PICTURES / f"preset-{name}.png").exists()
+        picture = f"![24 samples of {name}](pictures/preset-{name}.png)" if drawn else ""
+        nets = re.sub(r", growth=Linear\(.*?\)", "", last["nets"])
         lines.append(
             f"| `{name}` | `{nets}` | {last['batch']}, {last['g_lr']:g}, {last['d_lr']:g} "
             f"| {last['images']:,} | {last['cpu_seconds']} s "
             f"| {', '.join(f'{v:.0f}' for v in values)}{'' if learned else ' (not enough)'} "
-            f"| {last['untrained']:.0f} | ![24 samples](pictures/preset-{name}.png) |"
+            f"| {last['untrained']:.0f} | {picture} |"
         )
     found = ", ".join(f"{name}: {value:.0f}" for name, value in marks.items())
     return "\n".join([*lines, "", found])
