@@ -44,7 +44,7 @@ def projection() -> Recipe:
 
     Paper: Miyato & Koyama 2018, arXiv:1802.05637. Command:
     `sparring train cifar10 --preset projection`.
-    Score: scaled down, 62 s of one core, domain-fid 399, one seed; in full not yet measured.
+    Score: scaled down, 321 s of one core, domain-fid 262, one seed; in full not yet measured.
     """
     return replace(sngan(), nets=ResNet(condition=Projection()))
 
