@@ -44,7 +44,7 @@ def setup(recipe: Recipe) -> Setup:
 
 def test_equal_networks_are_taken_whole(parent):
     child = setup(replace(RECIPE, data=Grid(), seed=5))
-    lines = inherit(child.everything, parent.path).lines
+    lines = inherit(child, parent.path).lines
     saved, mine = newest_checkpoint(parent).files, child.everything.tensors()
     for name in ("G", "D", "ema_G"):
         assert mine[name].keys() == saved[name].keys()
@@ -57,7 +57,7 @@ def test_equal_networks_are_taken_whole(parent):
 def test_what_does_not_fit_keeps_its_own_weights_and_is_named(parent):
     recipe = replace(RECIPE, nets=MLP(g_widths=(64, 32)))
     child, same = setup(recipe), setup(recipe)
-    lines = inherit(child.everything, parent.path).lines
+    lines = inherit(child, parent.path).lines
     assert "layers.2.weight (64x64 there, 32x64 here)" in lines[0]
     saved = newest_checkpoint(parent).files
     mine, fresh = child.everything.tensors(), same.everything.tensors()
@@ -69,15 +69,21 @@ def test_what_does_not_fit_keeps_its_own_weights_and_is_named(parent):
 def test_nothing_that_fits_is_an_error(parent):
     strange = replace(RECIPE, nets=MLP(g_widths=(8,), d_widths=(8,), latent=3), data=Ring())
     child = setup(strange)
-    everything = child.everything
-    everything.averages = {"G": Ema(torch.nn.Linear(9, 9), 0, 0.0)}
+    child.everything.averages = {"G": Ema(torch.nn.Linear(9, 9), 0, 0.0)}
     with pytest.raises(RecipeError, match="fits these networks"):
-        inherit(everything, parent.path)
+        inherit(child, parent.path)
+
+
+def test_networks_of_the_same_weights_and_another_meaning_are_named(parent):
+    lines = inherit(setup(replace(RECIPE, nets=MLP(omega=12.0))), parent.path).lines
+    assert all("; not" not in line for line in lines[:3])
+    why = "omega was 1.0, is 12.0"
+    assert lines[3:] == (f"warning: the networks are not those of {parent.path}: {why}",)
 
 
 def test_no_run_is_an_error(tmp_path):
     with pytest.raises(RunError, match="no run at"):
-        inherit(setup(RECIPE).everything, tmp_path / "none")
+        inherit(setup(RECIPE), tmp_path / "none")
 
 
 def test_a_network_that_has_grown_does_not_begin_anew(tmp_path):
@@ -91,7 +97,7 @@ def test_a_network_that_has_grown_does_not_begin_anew(tmp_path):
     child = setup(replace(recipe, nets=again))
     child.advance(0)
     assert child.players["G"].level == 2  # 16 pixels
-    lines = inherit(child.everything, run.path).lines
+    lines = inherit(child, run.path).lines
     assert all("; not" not in line for line in lines)
     own = {k: t for k, t in child.players["G"].state_dict().items() if t.dim()}
     assert f"G: {len(own)} of {len(own)} tensors" in lines[0]
@@ -169,7 +175,7 @@ def test_what_was_learnt_of_a_class_goes_to_the_class_of_its_name(tmp_path, cond
     old = train(replace(recipe, data=data), tmp_path / "run", quiet=True)
     data = coloured(tmp_path / "new", "apple", "blue", "red")
     child, same = (setup(replace(recipe, data=data)) for _ in range(2))
-    found = inherit(child.everything, old.path, child.spec.classes)
+    found = inherit(child, old.path)
     assert f"classes: known from {old.path}: blue, red; new: apple" in found.lines
     saved, mine = newest_checkpoint(old).files, child.everything.tensors()
     fresh = same.everything.tensors()
@@ -188,7 +194,7 @@ def test_classes_without_a_common_name_start_anew(tmp_path):
     data = coloured(tmp_path / "old", "a", "b")
     old = train(replace(recipe, data=data), tmp_path / "run", quiet=True)
     child = setup(replace(recipe, data=coloured(tmp_path / "new", "c", "d")))
-    lines = inherit(child.everything, old.path, child.spec.classes).lines
+    lines = inherit(child, old.path).lines
     assert "verdict.embedding.weight (of other classes)" in lines[1]
     assert lines[-1] == f"classes: known from {old.path}: none; new: c, d"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import RecipeError
+from sparring.nets import Nets
 from sparring.nets.condition import Classify, Embedding
-from sparring.parts import Part, map_parts
+from sparring.parts import Part, map_parts, show
 from sparring.recipe import Recipe
 from sparring.runs import Run, open_run
 from sparring.schedules import Linear, Schedule
-from sparring.training.checkpoint import Everything, newest_checkpoint
+from sparring.training.checkpoint import newest_checkpoint
+from sparring.training.setup import Setup
 
 _NAMED = 5  # tensors that are named one by one
 
@@ -62,14 +64,14 @@ def afresh(run: Run) -> Recipe:
     )
 
 
-def inherit(everything: Everything, path: str | Path, classes: tuple[str, ...] = ()) -> Inheritance:
+def inherit(setup: Setup, path: str | Path) -> Inheritance:
     """Takes over every weight of the run at `path` that has the same name and shape here.
 
     G, D and the average each from its own; optimisers and tricks start anew. What was learnt of a
-    class goes to the class of that name among `classes`, and others start anew. RunError where
-    there is no run, RecipeError where no weight of a generator fits.
+    class goes to the class of that name, and others start anew. RunError where there is no run,
+    RecipeError where no weight of a generator fits.
     """
-    run = open_run(path)
+    run, everything, classes = open_run(path), setup.everything, setup.spec.classes
     saved, about, lines, taken = newest_checkpoint(run), run.about(), [], {}
     known = about["classes"]
     places = {new: known.index(c) for new, c in enumerate(classes) if c in known}
@@ -92,6 +94,7 @@ def inherit(everything: Everything, path: str | Path, classes: tuple[str, ...] =
             why="; ".join(lines),
             fix=f"leave --nets and --preset out: the recipe of {run.path} is taken then",
         )
+    lines += _other_networks(run, setup.recipe.nets)
     if told and tuple(known) != classes:
         same = ", ".join(classes[new] for new in places) or "none"
         new = ", ".join(c for c in classes if c not in known) or "none"
@@ -103,6 +106,24 @@ def inherit(everything: Everything, path: str | Path, classes: tuple[str, ...] =
         "taken": taken,
     }
     return Inheritance(tuple(lines), origin)
+
+
+def _other_networks(run: Run, nets: Nets) -> list[str]:
+    """A warning where they are not those of the run: weights of the same names and shapes may mean
+    another function in them."""
+    theirs = run.recipe.nets
+    if type(theirs) is not type(nets):
+        differ = [f"{type(theirs).__name__} there, {type(nets).__name__} here"]
+    else:
+        pairs = ((f.name, getattr(theirs, f.name), getattr(nets, f.name)) for f in fields(nets))
+        differ = [
+            f"{name} was {show(a)}, is {show(b)}"
+            for name, a, b in pairs
+            if a != b and not isinstance(b, Schedule)
+        ]
+    if not differ:
+        return []
+    return [f"warning: the networks are not those of {run.path}: {', '.join(differ)}"]
 
 
 def _per_class(net: nn.Module) -> set[str]:

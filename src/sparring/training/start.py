@@ -161,7 +161,7 @@ def _begin(
     setup.everything.state = {"seconds": 0.0, "budget": recipe.images}
     if not init_from:
         return setup, None
-    return setup, inherit(setup.everything, init_from, material.spec.classes)
+    return setup, inherit(setup, init_from)
 
 
 def _watchers(
