@@ -151,6 +151,12 @@ def test_weights_that_are_clipped_cannot_be_unrolled():
     set_up(toy(tricks=(R1(),), d_optim=ToyOptim())).advance(0)
 
 
+def test_one_trick_unrolls():
+    """The second would look ahead from weights that no layer holds."""
+    with pytest.raises(RecipeError, match=r"Unrolled\(\) and Unrolled\(steps=2\) do not go"):
+        set_up(toy(tricks=(Unrolled(), Unrolled(steps=2))))
+
+
 def test_nothing_is_left_behind(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["train", "ring", "--nets", "MLP(pack=3)", "--batch", "64", "--precision", "fp32"]

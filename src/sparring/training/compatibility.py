@@ -54,7 +54,14 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
             why=f"in {type(recipe.game).__name__} there are none",
             fix=f"--tricks {type(matching).__name__}, or --game Pix2Pix",
         )
-    unrolls = next((t for t in recipe.tricks if t.follows), None)
+    unrolling = [t for t in recipe.tricks if t.follows]
+    if len(unrolling) > 1:
+        raise RecipeError(
+            f"{unrolling[0]!r} and {unrolling[1]!r} do not go together",
+            why="a D that is looked ahead to is not unrolled once more",
+            fix="leave one of them out of --tricks",
+        )
+    unrolls = next(iter(unrolling), None)
     if unrolls and type(recipe.d_optim).follow is Optimiser.follow:
         raise RecipeError(
             f"{unrolls!r} cannot unroll {recipe.d_optim!r}",
