@@ -128,6 +128,10 @@ def test_tricks_none_empties(tmp_path: Path) -> None:
     assert Run(tmp_path / "run").recipe.tricks == ()
 
 
+def test_none_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "leave none out" in fails(capsys, 2, "train", "ring", "--tricks", "none", "R1")
+
+
 def test_sample_npz_depends_on_seed_and_index_only(ring: Path, tmp_path: Path) -> None:
     for n, name in ((5, "a"), (100, "b")):
         assert main(["sample", str(ring), "--n", str(n), "--out", f"{name}.npz"]) == 0

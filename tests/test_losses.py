@@ -336,5 +336,6 @@ def test_smoothed_labels_move_the_optimum():
 
 
 def test_a_range_of_labels_goes_upwards():
-    with pytest.raises(RecipeError, match="goes upwards"):
-        LeastSquares(real=(1.0, 0.9))
+    for loss in (LeastSquares, NonSaturating, Minimax):
+        with pytest.raises(RecipeError, match=r"goes upwards, not from 1.0 to 0.9"):
+            loss(real=(1.0, 0.9))

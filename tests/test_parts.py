@@ -290,6 +290,7 @@ def test_nothing_is_evaluated(text, tmp_path):
         ("hinge-of-inputs", Metric, "Fix: sparring list metrics"),
         ("OfInputs(metric=class_tv)", Metric, "'class_tv' is not one of the metrics: DomainFid"),
         ("R1(gama=1)", Trick, "its fields are every, gamma, share"),
+        ("Hinge(margin=2)", Loss, "no field 'margin': it has no fields"),
         ("Hinge", Trick, "'Hinge' is not one of the tricks"),
         ("Hinge", Trick, "use one of"),
         ("R1(2)", Trick, "write R1(field=value)"),

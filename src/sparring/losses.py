@@ -54,7 +54,12 @@ class Loss(Part, kind="losses", abstract=True):
 
 def _check_label(label: Label, name: str) -> None:
     low, high = label if isinstance(label, tuple) else (label, label)
-    require(0 <= low <= high <= 1, f"the label '{name}' must lie in [0, 1]")
+    _check_range(low, high)
+    require(low >= 0 and high <= 1, f"the label '{name}' must lie in [0, 1]")
+
+
+def _check_range(low: float, high: float) -> None:
+    require(low <= high, f"a range of labels goes upwards, not from {low} to {high}")
 
 
 def _target(label: Label, like: Tensor, rng: Uniform | None) -> Tensor | float:
@@ -140,7 +145,7 @@ class LeastSquares(Loss):
     def check(self) -> None:
         for label in (self.real, self.fake):
             low, high = label if isinstance(label, tuple) else (label, label)
-            require(low <= high, f"a range of labels goes upwards, not from {low} to {high}")
+            _check_range(low, high)
 
     def d(self, real: Tensor, fake: Tensor, rng: Uniform | None = None) -> Tensor:
         x = (real - _target(self.real, real, rng)).square().mean()

@@ -275,10 +275,9 @@ def call(
         if field in [name for name, _ in given[:n]]:
             raise RecipeError(f"{label} is given '{field}' twice")
         if field not in known:
-            names = ", ".join(known) or "none"
             raise RecipeError(
                 f"{label} has no field '{field}'{nearest(field, known)}",
-                why=f"its fields are {names}",
+                why=f"its fields are {', '.join(known)}" if known else "it has no fields",
             )
     return cls(**dict(given))
 

@@ -315,7 +315,7 @@ def test_feature_matching_of_a_named_layer():
     assert walk(toy(tricks=(FeatureMatching(layer="layer0"),)))[0].stats == (
         walk(toy(tricks=(FeatureMatching(),)))[0].stats
     )
-    with pytest.raises(RecipeError, match="no layer 'layer7', it has layer0"):
+    with pytest.raises(RecipeError, match=r"no layer 'layer7', did you mean 'layer0'.*Fix: use"):
         walk(toy(tricks=(FeatureMatching(layer="layer7"),)))
 
 
@@ -331,6 +331,7 @@ def test_feature_matching_of_a_named_layer():
         lambda: R1(share=1.5),
         lambda: R1(every=0),
         lambda: GradientPenalty(weight=-1.0),
+        lambda: GradientPenalty(target=-1.0),
         lambda: DRAGAN(weight=-1.0),
         lambda: DRAGAN(spread=-1.0),
     ],

@@ -99,6 +99,13 @@ def _value(given: Any, name: str) -> Any:
         return given
     if kind is not None and _many(hint):
         words = [] if [w.lower() for w in given] == ["none"] else given
+        if any(w.lower() == "none" for w in words):
+            raise RecipeError(
+                "none and parts do not go together",
+                where=flag,
+                why="none empties the list, and the parts given replace it anyway",
+                fix="leave none out",
+            )
         return tuple(_one_of_many(w, kind, flag) for w in words)
     if kind is not None:
         return parse(given, kind)

@@ -10,6 +10,7 @@ from sparring.nets import Spec
 from sparring.parts import show
 from sparring.randomness import generator
 from sparring.recipe import Recipe
+from sparring.tricks import Trick
 
 _ROWS = 1024  # of the training data's conditions, kept with the generator
 
@@ -43,17 +44,18 @@ def check(recipe: Recipe, spec: Spec, data: str, unlabelled: str = "") -> None:
             raise RecipeError(
                 f"{guessing!r} needs networks that guess the class",
                 why=f"{name} ignores it",
-                fix="--condition Auxiliary, or leave the trick out",
+                fix=f"--condition Auxiliary, or {_without(guessing)}",
             )
         return
     if not spec.classes:
+        none = f"--condition none and {_without(guessing)}" if guessing else "--condition none"
         raise RecipeError(
             f"{name}(condition={show(condition)}) needs labelled data",
             where=data,
             why="points have no classes"
             if spec.points
             else unlabelled or "these images have no classes",
-            fix="--condition none, or put the images of each class into a folder of its own",
+            fix=f"{none}, or put the images of each class into a folder of its own",
         )
     if condition.guesses and not guessing:
         raise RecipeError(
@@ -65,7 +67,7 @@ def check(recipe: Recipe, spec: Spec, data: str, unlabelled: str = "") -> None:
         raise RecipeError(
             f"{guessing!r} needs a D that guesses the class",
             why=f"with {show(condition)} it is told",
-            fix="--condition Auxiliary, or leave the trick out",
+            fix=f"--condition Auxiliary, or {_without(guessing)}",
         )
     swaps, mixes = ([t for t in recipe.tricks if getattr(t, k)] for k in ("swaps", "mixes_pairs"))
     if swaps and mixes:
@@ -74,3 +76,7 @@ def check(recipe: Recipe, spec: Spec, data: str, unlabelled: str = "") -> None:
             why="a real image and the old fake beside it may be of two classes",
             fix=f"leave one of them out, or replace {type(mixes[0]).__name__} by R1 and R2",
         )
+
+
+def _without(trick: Trick) -> str:
+    return f"leave {type(trick).__name__} out of --tricks"

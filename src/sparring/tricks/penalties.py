@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import RecipeError
-from sparring.parts import require
+from sparring.parts import nearest, require
 from sparring.schedules import Schedule, least, value
 from sparring.tricks.trick import CLASS_LOGITS, DECODED, State, Trick, View, slopes
 
@@ -77,6 +77,7 @@ class _Norm(Trick, abstract=True):
     def check(self) -> None:
         super().check()
         require(self.weight >= 0, "weight must not be negative")
+        require(self.target >= 0, "target, a norm, must not be negative")
 
     def at(self, view: View) -> Tensor:
         """The inputs whose slopes are pulled to the target."""
@@ -170,8 +171,10 @@ class FeatureMatching(Trick):
     def g_term(self, view: View, state: State) -> Tensor | float:
         layers = [n for n in view.fake_features if n != CLASS_LOGITS and not n.startswith(DECODED)]
         if self.layer and self.layer not in view.fake_features:
-            names = ", ".join(view.fake_features)
-            raise RecipeError(f"{self!r}: D has no layer '{self.layer}', it has {names}")
+            raise RecipeError(
+                f"{self!r}: D has no layer '{self.layer}'{nearest(self.layer, layers)}",
+                fix=f"use one of {', '.join(layers)}",
+            )
         found = [
             (view.real_features[n].float(), view.fake_features[n].float())
             for n in ([self.layer] if self.layer else layers if self.paired else layers[-1:])
