@@ -10,8 +10,9 @@ from toys import Pictures, ToyNets, set_up, toy, walk
 from sparring.data import Npz
 from sparring.errors import RecipeError
 from sparring.losses import Wasserstein
-from sparring.nets import Fast
+from sparring.nets import Fast, Spec, StyleGAN
 from sparring.optim import Adam
+from sparring.schedules import Linear
 from sparring.tricks import ModeSeeking, PathLength, Trick
 from sparring.tricks.variety import _pull_back
 
@@ -136,6 +137,18 @@ def test_path_length_leaves_gs_statistics_alone(tmp_path):
         setup.advance(0)
         counts.append({k: b.clone() for k, b in setup.players["G"].named_buffers()})
     assert_close(*counts)
+
+
+def test_path_length_is_the_mean_over_the_layers_there_are():
+    nets = StyleGAN(width=4, latent=4, mapping=2, growth=Linear(start=0.0, end=1.0, images=100))
+    G = nets.generator(Spec((1, 16, 16))).double()
+    for seen, layers in ((0, 2), (40, 4), (100, 6)):
+        G.at(seen)
+        z = torch.randn(3, G.latent, dtype=torch.float64)
+        y, w = torch.randn_like(G(z)), G.styles(z).detach().requires_grad_()
+        (slope,) = torch.autograd.grad((G(z, None, w) * y).sum(), w)
+        squares = slope[:, :layers].square().sum(2).mean(1)
+        assert_close(_pull_back(G, z, None, y).square().sum((1, 2)), squares)
 
 
 def test_bad_fields():

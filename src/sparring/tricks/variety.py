@@ -77,7 +77,8 @@ class PathLength(Trick):
 def _pull_back(G: nn.Module, z: Tensor, c: Tensor | None, y: Tensor) -> Tensor:
     """J' y, the gradient of G(z).y in G's styles or else in z; G's buffers do not follow.
 
-    That in the styles of n layers is divided by sqrt(n): the paper's weight is for a mean.
+    That in the styles of the n layers there are is divided by sqrt(n): the paper's weight is for a
+    mean.
     """
     styles = cast(Any, G).styles(z, c) if hasattr(G, "styles") else None
 
@@ -88,4 +89,5 @@ def _pull_back(G: nn.Module, z: Tensor, c: Tensor | None, y: Tensor) -> Tensor:
 
     if styles is None:
         return torch.func.grad(total)(z)
-    return torch.func.grad(total)(styles) / math.sqrt(styles.shape[1])
+    used = getattr(G, "used", styles.shape[1])  # a G that grows has not all of its layers yet
+    return torch.func.grad(total)(styles) / math.sqrt(used)
