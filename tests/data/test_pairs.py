@@ -97,6 +97,15 @@ def test_upright_images_are_no_two_side_by_side(tmp_path):
         SideBySide(images=Folder(path=str(tmp_path))).open((8, 8))
 
 
+def test_one_upright_image_among_pairs_is_named(tmp_path):
+    """Its left and right half would be taken for a pair."""
+    for i in range(3):
+        write(tmp_path, f"{i}.png", pixels(i, 12, 24))
+    write(tmp_path, "stray.png", pixels(9, 16, 16))
+    with pytest.raises(DataError, match=r"1 of 4 are not wider than high: stray.png is 16x16"):
+        SideBySide(images=Folder(path=str(tmp_path))).open((8, 8))
+
+
 def test_two_folders_are_matched_by_name(tmp_path):
     a, b = folders(tmp_path)
     images = Pairs(input=a, target=b).open((12, 16))

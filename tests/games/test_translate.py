@@ -179,7 +179,8 @@ def test_the_perceptual_term_is_lpips(tmp_path, test_data):
 def test_the_perceptual_term_needs_images_it_can_read(tmp_path):
     game = Pix2Pix(inputs=Greyscale(), perceptual=1.0)
     photos = Pictures.write(tmp_path / "photos.npz", (6, 16, 16, 3))
-    with pytest.raises(DataError, match="LPIPS needs 31 pixels"):
+    says = r"perceptual=1 .*LPIPS needs 31 pixels.*--size 32 or more, or --game .Pix2Pix"
+    with pytest.raises(RecipeError, match=says):
         set_up(recipe(tmp_path, data=Npz(path=photos.path), game=game))
 
 

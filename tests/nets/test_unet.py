@@ -59,7 +59,7 @@ def test_residual_begins_at_the_identity_and_leaves_it(up):
     assert sum(moved) > len(moved) / 2  # not the last layer alone
 
 
-@pytest.mark.parametrize(("inputs", "made"), [(1, 3), (3, 1), (2, 3)])
+@pytest.mark.parametrize(("inputs", "made"), [(1, 3), (3, 1), (3, 4)])
 def test_residual_between_channels_begins_at_their_mean(inputs, made):
     spec = Spec((made, 9, 14), inputs=(inputs, 9, 14))
     G = UNet(width=4, residual=True).generator(spec)
@@ -68,7 +68,10 @@ def test_residual_between_channels_begins_at_their_mean(inputs, made):
     torch.testing.assert_close(G(a), start, rtol=0, atol=1e-6)
 
 
-def test_residual_leaves_the_mask_beside_the_image_alone():
-    G = UNet(width=4, residual=True).generator(Spec((3, 8, 8), inputs=(4, 8, 8)))
-    a = images(2, 4, 8, 8)
-    torch.testing.assert_close(G(a), 0.99 * a[:, :3], rtol=0, atol=1e-6)
+@pytest.mark.parametrize(("inputs", "made"), [(4, 3), (2, 1), (4, 1), (2, 3)])
+def test_residual_leaves_the_mask_beside_the_image_alone(inputs, made):
+    spec = Spec((made, 8, 8), inputs=(inputs, 8, 8))
+    G = UNet(width=4, residual=True).generator(spec)
+    a = images(2, inputs, 8, 8)
+    seen = a[:, :-1] if (inputs, made) == (4, 3) else a[:, :-1].mean(1, keepdim=True)
+    torch.testing.assert_close(G(a), (0.99 * seen).expand(-1, made, -1, -1), rtol=0, atol=1e-6)

@@ -23,6 +23,7 @@ from sparring.training import forecast, resume, train
 from sparring.training.device import Device
 from sparring.training.forecast import Alive, Needs, check_disk, check_memory, needs, size
 from sparring.training.setup import Setup, open_data
+from sparring.tricks import Replay
 
 RING = Recipe(
     data=Ring(), nets=MLP(g_widths=(64,), d_widths=(64,)), batch=32, images=320, precision="fp32"
@@ -69,6 +70,18 @@ def test_two_small_steps_tell_a_large_one(name: str, error: float, tmp_path: Pat
         for _ in range(2):
             setup.advance(0)
     assert need.memory(256) == pytest.approx(forecast._BEYOND * alive.peak, rel=error)
+
+
+def test_a_pool_that_holds_the_batch_is_enough(tmp_path: Path) -> None:
+    """To see how memory grows steps of three batches are counted too, and they need not fit it."""
+    made = Pictures.write(tmp_path / "a.npz", (40, 16, 16, 1))
+    recipe = replace(PRESETS["gan"](), data=Npz(path=made.path), held_out=0, metrics=())
+    recipe = replace(recipe, tricks=(Replay(size=4),), batch=4)
+    recipe, material = open_data(recipe)
+    need = needs(recipe, material, Device("cpu"))
+    assert 0 < need.memory(4) < need.memory(8)
+    with pytest.raises(RecipeError, match="pool must hold at least one batch, which is 5"):
+        needs(replace(recipe, batch=5), material, Device("cpu"))
 
 
 def test_the_size_of_a_checkpoint_is_that_of_its_files(tmp_path: Path) -> None:

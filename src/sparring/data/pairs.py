@@ -38,14 +38,7 @@ class SideBySide(Source):
     def open(self, size: Size | None = None) -> Images:
         """The wanted halves with the others as their inputs. Raises DataError."""
         with self.images.listing() as listing:
-            first = next((h for h in _headers(listing) if h is not None), None)
-            if first is not None and first.width <= first.height:
-                raise DataError(
-                    "these are no two images side by side",
-                    where=listing.where,
-                    why=f"the first is {first.height}x{first.width}, not wider than high",
-                    fix="give two folders, matched by name: sparring train A/ --to B/",
-                )
+            _refuse_upright(listing)
             halves = [_half(self.images, listing, half, size) for half in (0, 1)]
         return _joined(*(halves if self.input == "left" else halves[::-1]))
 
@@ -213,6 +206,23 @@ def _refuse_empty(*listings: Listing) -> None:
     for listing in listings:
         if not listing.names:
             raise DataError("no image found", where=listing.where, fix=f"ls {listing.where}")
+
+
+def _refuse_upright(listing: Listing) -> None:
+    """DataError for images that are no two side by side."""
+    upright = [
+        f"{printable(name)} is {h.height}x{h.width}"
+        for name, h in zip(listing.names, _headers(listing), strict=True)
+        if h is not None and h.width <= h.height
+    ]
+    if upright:
+        raise DataError(
+            "these are no two images side by side",
+            where=listing.where,
+            why=f"{len(upright)} of {len(listing.names)} are not wider than high: "
+            + "; ".join(upright[:_NAMED]),
+            fix="give two folders, matched by name: sparring train A/ --to B/",
+        )
 
 
 def _refuse_sizes(a: Listing, b: Listing) -> None:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from sparring.data import Images, Points
-from sparring.errors import RecipeError
+from sparring.errors import DataError, RecipeError
 from sparring.games.game import Batch, Game, Pair, Players
 from sparring.games.inputs import Inputs, Stored
-from sparring.metrics.perceptual import LpipsAlex, lpips, refuse_small
+from sparring.metrics.perceptual import LEAST, LpipsAlex, lpips, refuse_small
 from sparring.nets.architecture import Nets, Spec
 from sparring.parts import require, show
 from sparring.randomness import Draws
@@ -71,9 +71,21 @@ class Pix2Pix(Translation):
                 fix="--preset cyclegan, or data of the kind Pairs or SideBySide",
             )
         if self.perceptual:
-            refuse_small(spec.shape)
+            self._refuse_unseen(spec.shape)
             lpips()  # no weights, no training
         return replace(spec, inputs=self.inputs.shape(train))
+
+    def _refuse_unseen(self, shape: tuple[int, ...]) -> None:
+        """RecipeError for images (C, H, W) that LPIPS cannot look at."""
+        try:
+            refuse_small(shape)
+        except DataError as e:
+            larger = "" if min(shape[1:]) >= LEAST else f"--size {LEAST + 1} or more, or "
+            raise RecipeError(
+                f"perceptual={self.perceptual:g} does not fit these images",
+                why=str(e),
+                fix=f'{larger}--game "{show(replace(self, perceptual=0.0))}"',
+            ) from None
 
     def build(self, nets: Nets, spec: Spec) -> Players:
         seen = spec.shape[0] + (spec.inputs[0] if self.conditional else 0)

@@ -26,7 +26,8 @@ class UNet(Translating):
     convolution, which leave no checkerboard. residual: what it makes is added to its input, before
     the tanh, and is zero at the start: training begins at the identity, for images that need little
     change (in the manner of Kim et al. 2016, VDSR, arXiv:1511.04587). It is added to as many
-    channels of the input as it has, or to their mean where it is grey or the input has fewer.
+    channels of the input as it has, or to the mean of its colours where it is grey or the input
+    has fewer.
     """
 
     paper: ClassVar[str] = "Isola et al. 2017, pix2pix, arXiv:1611.07004"
@@ -92,6 +93,12 @@ class _UNet(Translator):
         if self.residual:
             made = x.shape[1]
             # A mask beside the image is not part of it; grey and colour meet at the mean.
-            start = z[:, :made] if z.shape[1] >= made > 1 else z.mean(1, keepdim=True)
+            whole = z.shape[1] >= made > 1
+            start = z[:, :made] if whole else z[:, : _colours(z)].mean(1, keepdim=True)
             x = x + torch.atanh(_NEARLY * start.clamp(-1, 1))
         return torch.tanh(x)
+
+
+def _colours(z: Tensor) -> int:
+    """How many channels of images are colours: of 2 or 4 the last is a mask or transparency."""
+    return z.shape[1] - (z.shape[1] in (2, 4))

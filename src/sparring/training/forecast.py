@@ -97,11 +97,17 @@ def needs(recipe: Recipe, material: Material, device: Device) -> Needs:
     for small in divisors:
         try:
             one, checkpoint = _course(recipe, material, device, small)
-            three, _ = _course(recipe, material, device, 3 * small)
-            return Needs(_lines([one, three], small), checkpoint)
         except RecipeError:
             if small == divisors[-1]:
                 raise
+            continue
+        try:
+            three, _ = _course(recipe, material, device, 3 * small)
+        except RecipeError:  # such as of a pool of fakes that holds one batch and not three
+            if small != divisors[-1]:
+                continue
+            three = [3 * alive for alive in one]  # no less than it would be
+        return Needs(_lines([one, three], small), checkpoint)
     raise AssertionError
 
 
