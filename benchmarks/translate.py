@@ -28,7 +28,7 @@ from torch.nn.functional import softplus
 import sparring
 from sparring.data import Images, SideBySide, Unpaired, Zip
 from sparring.games import CycleGAN, Downscale, Pix2Pix
-from sparring.metrics import FID, KID, PSNR, SSIM, Fake, Metric, OfInputs, PairedLPIPS, offer
+from sparring.metrics import FID, KID, PSNR, SSIM, Fake, Metric, OfInputs, PairedLPIPS, Real, offer
 from sparring.metrics import evaluate as score
 from sparring.nets import Generator, ResidualTranslator, SuperResolver, UNet
 from sparring.presets import cyclegan_fast, pix2pix, pix2pix_fast, super_resolution
@@ -135,6 +135,60 @@ def portraits_residual(data: Path) -> dict[str, Any]:
     """The same with the networks of the paper, made as small."""
     nets = ResidualTranslator(width=16, blocks=3, d_width=16, d_layers=2)
     return _both_ways("portraits-residual", replace(portraits(data), nets=nets))
+
+
+def portraits_by_hand(data: Path) -> dict[str, Any]:
+    """Inputs as they are, and with the colours or the spectrum of the other side: FID and KID."""
+    recipe = portraits(data)
+    _, material = open_data(recipe)
+    shown, photos = examples(recipe.game, material.real), material.train
+    assert shown is not None
+    assert isinstance(photos, Images)
+    assert photos.inputs is not None
+    sides = photos.inputs, photos
+    found: dict[str, Any] = {}
+    for back, held_out, (here, there) in (
+        ("", shown, sides),
+        ("-back", shown.turned(), sides[::-1]),
+    ):
+        x = held_out.input(torch.arange(len(held_out)))
+        a, b = (images.float(torch.arange(min(len(images), 2000))) for images in (here, there))
+        reference = Real("the other side", train=there)
+        changed = {"inputs": x, "colours": colours(x, a, b), "spectrum": spectrum(x, a, b)}
+        for name, made in changed.items():
+            taken = to_uint8(made.clamp(-1, 1))
+            fake = Fake(name, lambda n, taken=taken: iter([taken[:n]]), count=len(taken))
+            scored, skipped = score((FID(n=1000), KID(n=1000)), reference, fake)
+            assert not skipped, skipped
+            for s in scored:
+                found[f"{name}-{s.metric}{back}"] = [round(s.value, 5), s.se and round(s.se, 5)]
+    return {"scores": found}
+
+
+def colours(x: Tensor, here: Tensor, there: Tensor) -> Tensor:
+    """x (n, 3, h, w) so changed that the mean and covariance of `here` become those of `there`."""
+    means, roots = zip(*(moments(images) for images in (here, there)), strict=True)
+    change = roots[1] @ roots[0].inverse()
+    flat = change @ (x.flatten(2) - means[0]) + means[1]
+    return flat.view_as(x)
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (3, 1) and symmetric root of the covariance (3, 3) of the pixels of x (n, 3, h, w)."""
+    pixels = x.transpose(0, 1).flatten(1)
+    values, vectors = torch.linalg.eigh(torch.cov(pixels))
+    return pixels.mean(1, keepdim=True), vectors @ values.sqrt().diag() @ vectors.T
+
+
+def spectrum(x: Tensor, here: Tensor, there: Tensor) -> Tensor:
+    """x with every frequency made as strong as `there`, the mean of each image kept."""
+    strength = []
+    for images in (here, there):
+        deviation = images - images.mean((2, 3), keepdim=True)
+        strength.append(torch.fft.rfft2(deviation).abs().square().mean((0, 1)).sqrt())
+    gain = torch.where(strength[0] > 0, strength[1] / strength[0], 1.0)
+    mean = x.mean((2, 3), keepdim=True)
+    return torch.fft.irfft2(torch.fft.rfft2(x - mean) * gain, s=x.shape[2:]) + mean
 
 
 def _both_ways(name: str, recipe: Recipe) -> dict[str, Any]:
@@ -395,6 +449,7 @@ ARMS = {
         facades_loop_small_128,
         portraits_sparring,
         portraits_residual,
+        portraits_by_hand,
         super_resolution_x4,
         speed_pix2pix,
         speed_cyclegan,
