@@ -446,6 +446,8 @@ def test_a_text_that_is_no_recipe(text):
         ("ema_ramp", -0.1),
         ("held_out", -1),
         ("evaluate_every", -1),
+        ("jitter", -0.1),
+        ("jitter", 30.0),
         ("sample_every", 0),
         ("checkpoint_every", 0),
         ("size", (0, 8)),

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,18 +135,19 @@ def evaluate(
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Scores a run's generator against its data: rows of scores, (metric, reason) skipped.
 
-    metrics: parts or their texts, one or several; by default the recipe's. n: samples on each side,
-    by default each metric's own. weights: files of the networks that metrics use, where the cache
-    has none. best: the generator that scored best while training in place of the last one. control:
-    images that were not trained on, in the place of those held out; what they share with the
-    training images is left out. The rows are appended to the run's scores and its report is
-    written anew.
+    metrics: parts or their texts, one or several; by default the recipe's, and where it has none
+    those that fit the data. n: samples on each side, by default each metric's own. weights: files
+    of the networks that metrics use, where the cache has none. best: the generator that scored best
+    while training in place of the last one. control: images that were not trained on, in the place
+    of those held out; what they share with the training images is left out. The rows are appended
+    to the run's scores and its report is written anew.
     """
     wanted, n = _metrics(metrics), _count(n)
     found = run if isinstance(run, Run) else open_run(run)
     model = load(found, best=best)
     _offer(weights)
-    recipe, material = open_data(found.recipe)
+    # A recipe without metrics is one that was not to be scored while it trained.
+    recipe, material = open_data(replace(found.recipe, metrics=found.recipe.metrics or None))
     if found.trained_on not in (None, material.digest):
         said = "the data have changed since %s was trained, and it is scored on the new ones"
         _log.warning(said, found.path)

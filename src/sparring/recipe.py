@@ -75,6 +75,7 @@ class Recipe:
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         for name in ("seed", "ema", "ema_ramp", "held_out", "evaluate_every", "jitter", "patches"):
             require((getattr(self, name) or 0) >= 0, f"{name} must not be negative")
+        require(self.jitter <= 1, "jitter is a share of the size, at most 1 (0.117: 286 for 256)")
         for name in ("sample_every", "checkpoint_every"):
             require(getattr(self, name) is None or getattr(self, name) >= 1, f"{name} starts at 1")
         require(self.size is None or min(self.size) >= 1, "size must be positive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 from dataclasses import replace
@@ -317,6 +318,7 @@ def test_mistakes(run, points, tmp_path, capsys):
         (["sample", here], 2, "this run makes nothing from noise"),
         (["morph", here], 2, "sparring translate"),
         (["train", a, "--to", a, "--preset", "fast"], 2, "--to needs a game that translates"),
+        (["train", a, "--to", a, "--preset", "colorize"], 2, "this game makes its inputs of DATA"),
         (["train", a, "--direction", "b2a", "--preset", "fast"], 2, "no two sides here"),
         (["train", a, "--direction", "ab", "--preset", "pix2pix"], 2, "it is a2b or b2a"),
         (["train", "--to", a, "--preset", "pix2pix"], 2, "no DATA are given"),
@@ -577,6 +579,7 @@ def test_both_ways_may_be_of_other_colours(tmp_path):
 
 def test_the_report_shows_what_came_back(cycle):
     page = (cycle / "report.html").read_text()
+    assert "A term of G's loss: g_cycle" in html.unescape(page)
     assert "then what came back of the translation" in page
     assert "then what it should be" not in page
     held = re.findall(r"(\d) inputs held out of training, none picked, each above its", page)

@@ -134,6 +134,14 @@ def test_one_evaluation_at_the_end_keeps_no_second_file(tmp_path) -> None:
         sparring.load(run, best=True)
 
 
+def test_a_run_that_was_not_scored_is_scored_when_asked(tmp_path) -> None:
+    """By the metrics that fit the data, as its report promises."""
+    run = train(tmp_path / "run", [], metrics=(), evaluate_every=0)
+    assert not run.scores()
+    rows, _ = sparring.evaluate(run, n=64)
+    assert "modes" in {row["metric"] for row in rows}
+
+
 def test_a_metric_that_fails_is_written_down_and_stops_nothing(tmp_path) -> None:
     run = train(tmp_path / "run", [1, 2, 3, 4], ToyFails(), ToyFails(foreseen=False))
     missed = read_lines(run.path / "skipped.jsonl")

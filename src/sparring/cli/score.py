@@ -26,7 +26,7 @@ def evaluate_command(words: Sequence[str]) -> None:
     """Score a run's samples against its data; the scores are added to the run and its report."""
     parser = Parser("evaluate", evaluate_command.__doc__ or "")
     parser.add_argument("run", metavar="RUN")
-    _add_metrics(parser, "the recipe's")
+    _add_metrics(parser, "the recipe's, else those fit for the data")
     parser.add_argument(
         "--best", action="store_true", help="the generator that scored best, not the last"
     )

@@ -111,6 +111,12 @@ def _translated(args: Args, recipe: Recipe) -> Any:
     stored = translates and isinstance(game.inputs, Stored)
     paired = translates and game.paired
     if args.to is not None:
+        if translates and not stored:
+            raise RecipeError(
+                "--to is given, and this game makes its inputs of DATA itself",
+                why=f"it is {show(game)}",
+                fix="leave --to out, or --preset pix2pix without --game",
+            )
         if not stored:
             raise RecipeError(
                 "--to needs a game that translates one set into another",

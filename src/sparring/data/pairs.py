@@ -221,7 +221,7 @@ def _refuse_upright(listing: Listing) -> None:
             where=listing.where,
             why=f"{len(upright)} of {len(listing.names)} are not wider than high: "
             + "; ".join(upright[:_NAMED]),
-            fix="give two folders, matched by name: sparring train A/ --to B/",
+            fix="give two folders, matched by name: sparring train A/ --to B/ --preset pix2pix",
         )
 
 

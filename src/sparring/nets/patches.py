@@ -50,12 +50,13 @@ class _Discriminator(Discriminator):
         super().__init__()
         self.mixes = nets.d_norm == "batch"
         channels, height, width = spec.shape
-        if min(height, width) < 8 * 2 ** (nets.scales - 1):
+        least = 8 * 2 ** (nets.scales - 1)
+        if min(height, width) < least:
+            of = "patches" if nets.scales == 1 else f"{nets.scales} scales"
             raise RecipeError(
-                f"a discriminator of {nets.scales} scales needs images of at least "
-                f"{8 * 2 ** (nets.scales - 1)} pixels",
+                f"a discriminator of {of} needs images of at least {least} pixels",
                 why=f"these are {height}x{width}",
-                fix="a larger --size",
+                fix=f"--size {least} or more",
             )
         self.see = Condition().see(spec)
         self.scales = nn.ModuleList(

@@ -75,6 +75,7 @@ def same_size(spec: Spec, name: str) -> tuple[int, int]:
         raise RecipeError(
             f"{name} makes images of the size of its input",
             why=f"inputs are {given}, targets {wanted}",
+            fix="--nets SuperResolver, which enlarges them, or inputs of the size of the targets",
         )
     return spec.inputs[0], spec.shape[0]
 

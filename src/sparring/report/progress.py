@@ -65,9 +65,9 @@ def _panels(rows: list[Row]) -> list[tuple[list[Series], str, str, dict[str, Any
     ]
     others = dict.fromkeys(k for r in rows for k in r if k not in _KNOWN)
     for name in list(others)[:_MOST_NOTES]:
-        panels.append(
-            ([series(rows, name, name)], f"Noted: {name}", f"Noted by a trick: {name}.", {})
-        )
+        whose = "A term of G's loss" if name.startswith("g_") else "Noted by a trick"
+        said = f"{whose}: {name}"
+        panels.append(([series(rows, name, name)], said, f"{said}.", {}))
     return panels
 
 
