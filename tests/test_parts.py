@@ -22,7 +22,7 @@ from sparring.data import Folder
 from sparring.errors import RecipeError
 from sparring.losses import Hinge, LeastSquares, Loss, NonSaturating
 from sparring.metrics import Metric
-from sparring.nets import DCGAN, MLP
+from sparring.nets import DCGAN, MLP, Nets
 from sparring.optim import Adam
 from sparring.parts import (
     Part,
@@ -296,6 +296,7 @@ def test_nothing_is_evaluated(text, tmp_path):
         ("R1(2)", Trick, "write R1(field=value)"),
         ("R1(gamma='x')", Trick, "expected a number or one of the schedules, got 'x'"),
         ("R1(gamma=-1)", Trick, "gamma must not be negative"),
+        ("MLP(g_widths=16)", Nets, "expected a list of whole numbers or none, got 16"),
         ("R1(gamma=1, gamma=2)", Trick, "gamma"),
     ],
 )

@@ -159,7 +159,8 @@ def _words(hint: Any) -> str:
         return "one of " + ", ".join(map(str, inner))
     if origin is tuple:
         if Ellipsis in inner:
-            return "a list of " + _words(inner[0]).removeprefix("a ").removeprefix("an ")
+            one = _words(inner[0])
+            return "a list of " + (f"{one[2:]}s" if one.startswith("a ") else one)
         return f"{len(inner)} values"
     if isinstance(hint, type) and issubclass(hint, Part):
         return f"one of the {hint.kind}" if hint.kind else "a part"
