@@ -1,15 +1,16 @@
 """Every preset learns: scaled down to minutes of a CPU, against an untrained G and two baselines.
 
     SPARRING_TEST_DATA=... python benchmarks/presets_learn.py [--cpu 180] [--presets ...]
-                                                              [--table]
+                                                              [--precision fp32] [--table]
 
 Data: the 60,000 training images of Fashion-MNIST (fashion_mnist.npz in the folder that
 SPARRING_TEST_DATA names) less the held-out split; `fewshot` gets the first 500 of them. One thread,
-bf16; the budget of --cpu seconds becomes a number of images by the processor time of a short run of
-each preset, whatever else the machine does. A preset is made for hours of a GPU. Here it has the
-widths in REDUCED, batches of at most 32 images, and rates that go as 1 / width, at most eight times
-the preset's; equalised networks keep theirs. All else, the method, is the preset's. Each run leaves
-24 samples, not chosen, as docs/pictures/preset-NAME.png.
+bf16, or fp32 for a CPU that is slower in bf16; the budget of --cpu seconds becomes a number of
+images by the processor time of a short run of each preset, whatever else the machine does. A preset
+is made for hours of a GPU. Here it has the widths in REDUCED, batches of at most 32 images, and
+rates that go as 1 / width, at most eight times the preset's; equalised networks keep theirs. All
+else, the method, is the preset's. Each run leaves 24 samples, not chosen, as
+docs/pictures/preset-NAME.png.
 
 Score: `domain-fid` of 5,000 samples of the moving average. Beside it that of the generator before
 training and of two baselines: the mean image plus the pixels' own noise, and training images under
@@ -69,7 +70,7 @@ REDUCED: dict[str, dict[str, Any]] = {
 EQUALISED = ("progan", "stylegan", "stylegan2", "stylegan2-ada")
 
 
-def recipe_of(name: str, source: sparring.Source) -> Recipe:
+def recipe_of(name: str, source: sparring.Source, precision: str = "bf16") -> Recipe:
     """The preset scaled down."""
     recipe = sparring.PRESETS[name]()
     reduced = REDUCED.get(name, {})
@@ -79,7 +80,7 @@ def recipe_of(name: str, source: sparring.Source) -> Recipe:
     times = min([8.0, *ratios]) if ratios else 1.0
     g, d = (replace(o, lr=o.lr * times) for o in (recipe.g_optim, recipe.d_optim))
     recipe = replace(recipe, nets=nets, g_optim=g, d_optim=d, batch=min(recipe.batch, BATCH))
-    return replace(recipe, data=source, precision="bf16", metrics=(), held_out=None)
+    return replace(recipe, data=source, precision=precision, metrics=(), held_out=None)
 
 
 def from_noise() -> list[str]:
@@ -100,7 +101,7 @@ def speed(recipe: Recipe, material: Material) -> float:
     """Images per second of processor time, over whole short runs: networks grow in the course."""
     steps, done = 64, 0
     recipe = fill_schedules(replace(recipe, images=steps * recipe.images_per_step))
-    setup = Setup(recipe, material, Device("cpu", "bf16"))
+    setup = Setup(recipe, material, Device("cpu", recipe.precision))
     setup.advance(0)
     start = time.process_time()
     while not done or time.process_time() - start < 4:
@@ -155,12 +156,12 @@ def samples(setup: Setup, material: Material) -> tuple[Model, Callable[[int], It
 def measure(results: Results, key: dict[str, Any], folder: Path) -> None:
     """One preset and its row."""
     source = sparring.Npz(path=str(folder / "fashion_mnist.npz"))
-    plain = replace(recipe_of(key["preset"], source), seed=key["seed"])
+    plain = replace(recipe_of(key["preset"], source, key["precision"]), seed=key["seed"])
     _, material = open_data(plain)
     few_material = few(material, key["preset"])
     images = int(speed(plain, few_material) * key["cpu"])
     recipe = open_data(replace(plain, images=images))[0]
-    setup = Setup(recipe, few_material, Device("cpu", "bf16"))
+    setup = Setup(recipe, few_material, Device("cpu", recipe.precision))
     before = score(material, samples(setup, material)[1])
     start = time.process_time()
     for number in range(recipe.steps):
@@ -190,7 +191,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     marks = {r["baseline"]: r["domain_fid"] for r in rows if "baseline" in r}
     heads = ("preset", "networks", "batch, rates of G and D", "images", "time", "domain-fid")
     lines = [f"| {' | '.join((*heads, 'untrained', 'samples'))} |", "| --- " * 8 + "|"]
-    setting = itemgetter("cpu", "batch", "g_lr", "d_lr", "weights")
+    setting = itemgetter("cpu", "precision", "batch", "g_lr", "d_lr", "weights")
     for name in sparring.PRESETS:
         mine = [r for r in rows if r.get("preset") == name]
         mine = [r for r in mine if setting(r) == setting(mine[-1])]
@@ -203,7 +204,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         nets = re.sub(r", growth=Linear\(.*?\)", "", last["nets"])
         lines.append(
             f"| `{name}` | `{nets}` | {last['batch']}, {last['g_lr']:g}, {last['d_lr']:g} "
-            f"| {last['images']:,} | {last['cpu_seconds']} s "
+            f"| {last['images']:,} | {last['cpu_seconds']} s, {last['precision']} "
             f"| {', '.join(f'{v:.0f}' for v in values)}{'' if learned else ' (not enough)'} "
             f"| {last['untrained']:.0f} | {picture} |"
         )
@@ -221,6 +222,7 @@ def main() -> None:
     parser.add_argument("--cpu", type=float, default=180)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--presets", nargs="+", default=from_noise())
+    parser.add_argument("--precision", default="bf16", choices=("bf16", "fp32"))
     parser.add_argument("--table", action="store_true", help="print what is there")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -235,7 +237,7 @@ def main() -> None:
         for name, make in baselines(material).items():
             results.add(baseline=name, domain_fid=score(material, make))
     for name in args.presets:
-        key = {"preset": name, "cpu": args.cpu, "seed": args.seed}
+        key = {"preset": name, "cpu": args.cpu, "seed": args.seed, "precision": args.precision}
         if not results.done(**key):
             measure(results, key, folder)
 
