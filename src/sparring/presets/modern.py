@@ -54,7 +54,7 @@ def sagan() -> Recipe:
 
     The paper's is told classes: `--condition Projection`.
     Paper: Zhang et al. 2019, arXiv:1805.08318. Command: `sparring train cifar10 --preset sagan`.
-    Score: scaled down, 58 s of one core, domain-fid 322, one seed; in full not yet measured.
+    Score: scaled down, 103 s of one core, domain-fid 361, one seed; in full not yet measured.
     """
     return replace(
         sngan(),
@@ -121,7 +121,7 @@ def stylegan2_ada() -> Recipe:
 
     For CIFAR-10 the paper has a tenth of this gamma.
     Paper: Karras et al. 2020, arXiv:2006.06676. Command: `sparring train --preset stylegan2-ada`.
-    Score: scaled down, 59 s of one core, domain-fid 386, one seed; in full not yet measured.
+    Score: scaled down, 91 s of one core, domain-fid 389, one seed; in full not yet measured.
     """
     nets = StyleGAN2(mapping=2, mixing=0.0)  # the paper's settings for small images
     return replace(stylegan2(), nets=nets, tricks=(R1(gamma=0.1, every=16), ADA()))
@@ -131,7 +131,7 @@ def fewshot() -> Recipe:
     """For 100 to 1000 images, in the spirit of FastGAN: D also decodes its layers, DiffAugment.
 
     Paper: Liu et al. 2021, arXiv:2101.04775. Command: `sparring train photos/ --preset fewshot`.
-    Score: scaled down, 65 s of one core, domain-fid 585, one seed; in full not yet measured.
+    Score: scaled down, 283 s of one core, domain-fid 485, one seed; in full not yet measured.
     """
     optim = Adam(lr=2e-4, betas=(0.5, 0.999))
     return Recipe(
@@ -153,7 +153,7 @@ def r3() -> Recipe:
     gamma is for 28 to 32 pixels, for CIFAR-10 the paper has a tenth of it; about 2 at 64, 16 at
     128 and 150 at 256.
     Paper: Huang et al. 2024, arXiv:2501.05441. Command: `sparring train cifar10 --preset r3`.
-    Score: scaled down, 55 s of one core, domain-fid 182, one seed; in full not yet measured.
+    Score: scaled down, 90 s of one core, domain-fid 214, one seed; in full not yet measured.
     """
     gamma = Cosine(start=0.5, end=0.05)
     optim = Adam(lr=4e-4, betas=(0.0, 0.99), schedule=Cosine(start=1.0, end=0.125))

@@ -44,7 +44,7 @@ def nsgan() -> Recipe:
     """The lesson's pair, non-saturating: fully connected with BatchNorm in G, batches of 64.
 
     Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset nsgan`.
-    Score: scaled down, 60 s of one core, domain-fid 347, one seed; in full not yet measured.
+    Score: scaled down, 86 s of one core, domain-fid 402, one seed; in full not yet measured.
     """
     return Recipe(nets=MLP(batchnorm=True), loss=NonSaturating(), batch=64, images=1_000_000)
 
@@ -53,7 +53,7 @@ def minimax() -> Recipe:
     """The lesson's pair, minimax: `nsgan` with the loss that saturates.
 
     Paper: Goodfellow et al. 2014, arXiv:1406.2661. Command: `sparring train --preset minimax`.
-    Score: scaled down, 58 s of one core, domain-fid 313, one seed; in full not yet measured.
+    Score: scaled down, 80 s of one core, domain-fid 346, one seed; in full not yet measured.
     """
     return replace(nsgan(), loss=Minimax())
 
@@ -62,7 +62,7 @@ def dcgan() -> Recipe:
     """DCGAN as published: strided convolutions, BatchNorm, Adam 2e-4 with beta1 0.5.
 
     Paper: Radford et al. 2016, arXiv:1511.06434. Command: `sparring train --preset dcgan`.
-    Score: scaled down, 65 s of one core, domain-fid 217;
+    Score: scaled down, 96 s of one core, domain-fid 233;
     in full, two cores, 150 s, three seeds: 302 (293 to 318).
     """
     return Recipe(nets=DCGAN(), loss=NonSaturating(), batch=128, images=200_000)
@@ -73,7 +73,7 @@ def acgan() -> Recipe:
 
     Without the paper's dropout in D.
     Paper: Odena et al. 2017, arXiv:1610.09585. Command: `sparring train --preset acgan`.
-    Score: scaled down, 58 s of one core, domain-fid 484, one seed; in full not yet measured.
+    Score: scaled down, 74 s of one core, domain-fid 417, one seed; in full not yet measured.
     """
     nets = DCGAN(condition=Auxiliary())
     return replace(dcgan(), nets=nets, tricks=(AuxiliaryClassifier(),))
@@ -83,7 +83,7 @@ def lsgan() -> Recipe:
     """Least squares GAN on the networks of `dcgan`.
 
     Paper: Mao et al. 2017, arXiv:1611.04076. Command: `sparring train --preset lsgan`.
-    Score: scaled down, 65 s of one core, domain-fid 200, one seed; in full not yet measured.
+    Score: scaled down, 88 s of one core, domain-fid 256, one seed; in full not yet measured.
     """
     return replace(dcgan(), loss=LeastSquares(), batch=64)
 
@@ -92,7 +92,7 @@ def wgan() -> Recipe:
     """Wasserstein GAN: weights of the critic clipped, five critic steps, RMSprop.
 
     Paper: Arjovsky et al. 2017, arXiv:1701.07875. Command: `sparring train --preset wgan`.
-    Score: scaled down, 241 s of one core, domain-fid 294, one seed; in full not yet measured.
+    Score: scaled down, 88 s of one core, domain-fid 479, one seed; in full not yet measured.
     """
     return Recipe(
         nets=DCGAN(),
@@ -110,7 +110,7 @@ def wgan_gp() -> Recipe:
     """WGAN with a gradient penalty in place of clipping; layer norm in the critic.
 
     Paper: Gulrajani et al. 2017, arXiv:1704.00028. Command: `sparring train --preset wgan-gp`.
-    Score: scaled down, 59 s of one core, domain-fid 379, one seed; in full not yet measured.
+    Score: scaled down, 94 s of one core, domain-fid 395, one seed; in full not yet measured.
     """
     optim = Adam(lr=1e-4, betas=(0.0, 0.9))
     return Recipe(
