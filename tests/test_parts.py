@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from sparring.data import Folder
 from sparring.errors import RecipeError
+from sparring.games import Game
 from sparring.losses import Hinge, LeastSquares, Loss, NonSaturating
 from sparring.metrics import Metric
 from sparring.nets import DCGAN, MLP, Nets
@@ -297,6 +298,9 @@ def test_nothing_is_evaluated(text, tmp_path):
         ("R1(gamma='x')", Trick, "expected a number or one of the schedules, got 'x'"),
         ("R1(gamma=-1)", Trick, "gamma must not be negative"),
         ("MLP(g_widths=16)", Nets, "expected a list of whole numbers or none, got 16"),
+        ("UNet(up=resize)", Nets, "text is quoted, 'resize'"),
+        ("CycleGAN(identity=none)", Game, "it is written None"),
+        ("Pix2Pix(inputs=Grayscale)", Game, "did you mean 'Greyscale'"),
         ("R1(gamma=1, gamma=2)", Trick, "gamma"),
     ],
 )

@@ -243,6 +243,7 @@ def _value(node: ast.expr, also: dict[str, Callable[..., Any]]) -> Any:
         case ast.Tuple(elts=items) | ast.List(elts=items):
             return tuple(_value(item, also) for item in items)
         case ast.Name(id=name):
+            _refuse_word(name, also)
             return call(name, (), also)
         case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
             if any(k.arg is None for k in keywords):
@@ -258,6 +259,17 @@ def _value(node: ast.expr, also: dict[str, Callable[..., Any]]) -> Any:
     raise RecipeError(
         f"cannot read '{ast.unparse(node)}'", why="only parts and literals are allowed"
     )
+
+
+def _refuse_word(name: str, also: typing.Container[str]) -> None:
+    """RecipeError, with what to write, where `name` is no part and may be a word without quotes."""
+    if name in also or _key(name) in _PARTS:
+        return
+    _refuse_yielded(name)
+    hint, why = nearest(name, [c.__name__ for c in _PARTS.values()]), f"text is quoted, '{name}'"
+    if name.lower() in ("none", "true", "false"):
+        hint, why = "", f"it is written {name.capitalize()}"
+    raise RecipeError(f"no part is called '{name}'{hint}", why=why, fix="sparring list")
 
 
 def call(
