@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sparring.errors import RecipeError
 from sparring.nets import Spec, UNet
 from sparring.randomness import seeded
 
@@ -75,3 +76,13 @@ def test_residual_leaves_the_mask_beside_the_image_alone(inputs, made):
     a = images(2, inputs, 8, 8)
     seen = a[:, :-1] if (inputs, made) == (4, 3) else a[:, :-1].mean(1, keepdim=True)
     torch.testing.assert_close(G(a), (0.99 * seen).expand(-1, made, -1, -1), rtol=0, atol=1e-6)
+
+
+def test_no_more_halvings_than_the_image_bears():
+    """Others would pad it to a multiple of 2 to the depth, of which memory has no room."""
+    for depth, side in ((5, 32), (6, 33)):
+        UNet(width=1, depth=depth).generator(Spec((3, side, 64), inputs=(3, side, 64)))
+    with pytest.raises(
+        RecipeError, match=r"UNet\(depth=20\).*32 pixels too often.*depth=5 or less"
+    ):
+        UNet(width=1, depth=20).generator(Spec((3, 32, 64), inputs=(3, 32, 64)))

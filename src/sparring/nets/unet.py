@@ -56,6 +56,12 @@ class _UNet(Translator):
         self.depth = nets.depth or min(8, min(spec.shape[1:]).bit_length() - 1)
         if self.depth < 1:
             raise RecipeError("UNet cannot halve images of one pixel", fix="--size 64")
+        most = (min(spec.shape[1:]) - 1).bit_length()
+        if self.depth > most:  # each more doubles what is padded
+            raise RecipeError(
+                f"UNet(depth={self.depth}) halves images of {min(spec.shape[1:])} pixels too often",
+                fix=f"depth={most} or less; 0 as often as they bear",
+            )
         widths = [nets.width * min(8, 2**k) for k in range(self.depth)]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for k, (i, o) in enumerate(zip([channels, *widths], widths)):
