@@ -300,6 +300,7 @@ def test_nothing_is_evaluated(text, tmp_path):
         ("MLP(g_widths=16)", Nets, "expected a list of whole numbers or none, got 16"),
         ("UNet(up=resize)", Nets, "text is quoted, 'resize'"),
         ("CycleGAN(identity=none)", Game, "it is written None"),
+        ("R1(gamma=nan)", Trick, "every number here is a finite one"),
         ("Pix2Pix(inputs=Grayscale)", Game, "did you mean 'Greyscale'"),
         ("R1(gamma=1, gamma=2)", Trick, "gamma"),
     ],

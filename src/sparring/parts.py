@@ -269,6 +269,8 @@ def _refuse_word(name: str, also: typing.Container[str]) -> None:
     hint, why = nearest(name, [c.__name__ for c in _PARTS.values()]), f"text is quoted, '{name}'"
     if name.lower() in ("none", "true", "false"):
         hint, why = "", f"it is written {name.capitalize()}"
+    if name.lower() in ("nan", "inf", "infinity"):
+        hint, why = "", "every number here is a finite one"
     raise RecipeError(f"no part is called '{name}'{hint}", why=why, fix="sparring list")
 
 

@@ -26,7 +26,7 @@ from sparring.randomness import Draws
 from sparring.recipe import Recipe
 from sparring.training.feed import Batch
 from sparring.training.setup import Setup
-from sparring.tricks import R1, DiffAugment, FeatureMatching, Replay
+from sparring.tricks import ADA, R1, DiffAugment, FeatureMatching, Replay
 
 
 class Scaled(Translator):
@@ -352,6 +352,16 @@ def test_identity_is_half_of_cycle(tmp_path):
             for game in (given, replace(given, identity=same))
         )
         assert ours == theirs > 0
+
+
+def test_what_a_trick_notes_is_told_apart_by_discriminator(tmp_path):
+    setup = set_up(
+        recipe(tmp_path, data=two_sets(tmp_path), game=CycleGAN(), tricks=(ADA(interval=1),))
+    )
+    stats = setup.advance(0)
+    for name in setup.recipe.game.discriminators:
+        assert_close(stats[f"ada_p_{name}"], setup.step.states[name]["ADA0"]["p"])
+    assert "ada_p" not in stats
 
 
 @pytest.mark.parametrize("game", [CycleGAN(), CycleGAN(identity=0.0), cyclegan().game])

@@ -12,7 +12,7 @@ from sparring.cli import main
 from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
 from sparring.games import Greyscale, Pix2Pix
-from sparring.losses import Wasserstein
+from sparring.losses import RelativisticAverage, Wasserstein
 from sparring.nets import DCGAN, MLP, ProGAN, Projection, ResNet, UNet
 from sparring.optim import Adam, Optimiser
 from sparring.runs import Run
@@ -192,20 +192,34 @@ def test_a_share_of_a_batch_that_cannot_be_divided(tmp_path):
 
 
 def test_a_critic_without_bounds(tmp_path):
-    def lines(*tricks, nets=MLP(**SMALL)):  # noqa: B008
-        recipe = toy(data=Ring(), nets=nets, loss=Wasserstein(), tricks=tricks, batch=8, images=8)
+    def lines(*tricks, nets=MLP(**SMALL), loss=Wasserstein()):  # noqa: B008
+        recipe = toy(data=Ring(), nets=nets, loss=loss, tricks=tricks, batch=8, images=8)
         return set_up(recipe).warnings
 
     (line,) = lines()
     assert line.startswith("warning: Wasserstein() wants a D whose slope is bounded")
     assert "--tricks GradientPenalty" in line
     assert lines(LeCam()) == [line]
+    (line,) = lines(loss=RelativisticAverage(base=Wasserstein()))
+    assert line.startswith("warning: RelativisticAverage(base=Wasserstein()) wants a D")
+    assert lines(loss=RelativisticAverage()) == []
     for trick in (GradientPenalty(), WeightClipping(), R1()):
         assert lines(trick) == []
     pictures = Npz(path=Pictures.write(tmp_path / "data.npz").path)
     nets = ResNet(g_width=4, d_width=4, latent=4)  # spectral norm in D
     recipe = toy(data=pictures, nets=nets, loss=Wasserstein(), batch=8, images=8)
     assert set_up(recipe).warnings == []
+
+
+def test_a_network_that_is_never_fully_grown(tmp_path):
+    def lines(end):
+        growth = Linear(start=0.0, end=end)
+        return said(tmp_path, ProGAN(width=4, latent=4, growth=growth))
+
+    (line,) = lines(0.5)
+    assert line.startswith("warning: ProGAN(")
+    assert line.endswith("Fix: let growth end at 1 or more, not at 0.5")
+    assert lines(1.0) == []
 
 
 def test_no_warning_without_reason(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -64,6 +66,24 @@ def test_the_copy_is_of_what_d_sees():
         )
     )
     assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(2 * 4.5**2, rel=1e-5)
+
+
+@pytest.mark.parametrize("scales", [1, 2])
+def test_patches_that_move_are_compared_as_a_whole(scales):
+    """A mirror moves what each logit is of, and not their mean."""
+
+    class Mirror(ToyAddOne):
+        def see(self, view, state, images):
+            return images.flip(-1) + 1
+
+    x = torch.rand(4, 1, 5, 6)
+    view = SimpleNamespace(
+        images=torch.tensor(0), D=None, c=None, fake_c=None, real_seen=x, fake_seen=x
+    )
+    view.ask = lambda D, x, c: torch.cat([x.flatten(1)] * scales, 1)
+    view.real_logits = view.fake_logits = view.ask(None, x, None)
+    term = Consistency(real=2.0, fake=3.0, augment=Mirror()).d_term(view, {})  # pyright: ignore
+    assert_close(term, torch.tensor(5.0))
 
 
 def test_the_draws_are_the_tricks_own():

@@ -8,7 +8,9 @@ from sparring.errors import RecipeError
 from sparring.games import Players
 from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
 from sparring.optim import Optimiser
+from sparring.parts import show, walk
 from sparring.recipe import Recipe
+from sparring.schedules import Schedule
 from sparring.tricks import Trick
 
 _BATCH = nn.modules.batchnorm._BatchNorm
@@ -154,10 +156,16 @@ def warnings(recipe: Recipe, players: Players) -> list[str]:
         any(hasattr(m, "parametrizations") for m in players[name].modules())
         for name in recipe.game.discriminators
     )
-    if recipe.loss.lipschitz and not bounded:
+    if any(getattr(part, "lipschitz", False) for part in walk(recipe.loss)) and not bounded:
         found.append(
             f"warning: {recipe.loss!r} wants a D whose slope is bounded and nothing bounds it. "
             "Fix: --tricks GradientPenalty, or WeightClipping, or spectral norm in D"
+        )
+    growth = getattr(recipe.nets, "growth", None)
+    if isinstance(growth, Schedule) and growth.at(recipe.images) < 1:
+        found.append(
+            f"warning: {show(recipe.nets)} is not fully grown at the end of the run, so its images "
+            f"are smaller ones enlarged. Fix: let growth end at 1 or more, not at {growth.end:g}"
         )
     for name in recipe.game.discriminators:
         D = players[name]

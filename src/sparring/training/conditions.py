@@ -44,7 +44,9 @@ def check(recipe: Recipe, spec: Spec, data: str, unlabelled: str = "") -> None:
             raise RecipeError(
                 f"{guessing!r} needs networks that guess the class",
                 why=f"{name} ignores it",
-                fix=f"--condition Auxiliary, or {_without(guessing)}",
+                fix=_without(guessing)
+                if recipe.game.translates
+                else f"--condition Auxiliary, or {_without(guessing)}",
             )
         return
     if not spec.classes:

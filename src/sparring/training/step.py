@@ -249,6 +249,7 @@ class Step:
             stats[f"d_acc_{side}"] = torch.stack(right).mean()
         for side, found in gradients.items():
             stats[f"{side}_grad_norm"] = get_total_norm([g for g in found if g is not None])
+        several = len({v.pair for v in views}) > 1
         for view in views:
-            stats.update(view.notes)
+            stats |= {f"{k}_{view.pair}" if several else k: t for k, t in view.notes.items()}
         return stats

@@ -15,8 +15,9 @@ from sparring.tricks.views import DiffAugment
 class Consistency(Trick):
     """Balanced consistency (bCR): D gives a sample and a changed copy of it the same logit.
 
-    real E (D(x) - D(T x))^2 + fake E (D(y) - D(T y))^2, for real x and generated y. T is the
-    change that the trick `augment` makes of what D sees: it must have no state of its own.
+    real E (D(x) - D(T x))^2 + fake E (D(y) - D(T y))^2, for real x and generated y; of a D that
+    judges patches the means of their logits are compared, since T moves what each of them sees. T
+    is the change that the trick `augment` makes of what D sees: it must have no state of its own.
     """
 
     paper: ClassVar[str] = (
@@ -46,8 +47,13 @@ class Consistency(Trick):
         ):
             if weight:
                 changed = view.ask(view.D, self.augment.see(view, state, x), c)
-                term = term + weight * (logits - changed).square().mean()
+                term = term + weight * (_whole(logits) - _whole(changed)).square().mean()
         return term
+
+
+def _whole(logits: Tensor) -> Tensor:
+    """One logit for each sample: (n, ...) -> (n,)."""
+    return logits.flatten(1).mean(1) if logits.dim() > 1 else logits
 
 
 class LatentConsistency(Trick):
