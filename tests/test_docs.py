@@ -260,6 +260,21 @@ def test_a_preset_row_has_the_paper_and_the_command_of_the_preset() -> None:
         assert command in doc
 
 
+def test_a_preset_has_one_score_and_one_time() -> None:
+    """README, the page of presets and the docstring say the same `domain-fid` and seconds."""
+    rows_of = [rows(ROOT / page, "preset") for page in ("README.md", "docs/presets.md")]
+    for row, longer in zip(*rows_of, strict=True):
+        name, *_, short = row
+        doc = " ".join((PRESETS[name].__doc__ or "").split())
+        score = re.findall(r"domain-fid\W+(\d+)", short)[:1]
+        assert score == re.findall(r"domain-fid\W+(\d+)", longer[-1])[:1], name
+        if score and "domain-fid" in doc:
+            assert re.search(rf"\b{score[0]}\b", doc), name
+        scaled = re.findall(r"(\d+) s of one core: `domain-fid", short)
+        assert scaled == re.findall(r"^(\d+) s, scaled down$", longer[-2]), name
+        assert not scaled or f"{scaled[0]} s of one core" in doc, name
+
+
 @pytest.mark.parametrize(
     ("page", "first"), [("docs/run-folder.md", "code"), ("docs/design.md", "exit code")]
 )
