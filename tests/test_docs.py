@@ -236,6 +236,12 @@ def test_the_scripts_of_the_lessons_make_their_figures(tmp_path: Path) -> None:
     assert sum((LESSONS / name).stat().st_size for name in kept) < 1_000_000
 
 
+def test_the_drawings_of_the_lessons_need_no_page() -> None:
+    """Viewers without CSS variables see the curves too."""
+    for file in LESSONS.glob("*.svg"):
+        assert "var(" not in file.read_text(), file.name
+
+
 def recipe_text(run: Path) -> str:
     return (run / "recipe.py").read_text()
 

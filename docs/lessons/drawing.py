@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
 
-from sparring.report.svg import legend, render
+from sparring.report.svg import alone, legend, render
 from sparring.runs import Run
 from sparring.sample import grid
 
@@ -32,12 +31,8 @@ def arguments(about: str | None) -> argparse.Namespace:
 
 
 def write(svg: str, path: Path) -> None:
-    """An SVG of its own size on a light ground, so that it reads on a dark page too."""
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    assert size is not None
-    svg = svg.replace("<svg ", f'<svg width="{size[1]}" height="{size[2]}" ', 1)
-    ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
-    path.write_text(svg.replace("</title>", f"</title>{ground}", 1) + "\n")
+    """An SVG that needs no page, on a light ground, so that it reads on a dark one too."""
+    path.write_text(alone(svg) + "\n")
 
 
 def save(ax: Axes, path: Path, label: str) -> None:

@@ -33,6 +33,7 @@ def norms(latent: int, out: Path) -> None:
             ax.stairs(counts, edges, color=colour, linestyle=dashes, label=label)
         ax.set_xlim(0, 12)
         ax.set_xlabel(f"length of a latent of {latent} numbers")
+        ax.set_ylabel("density")
         ax.yaxis.set_ticklabels([])
         save(ax, out / "latent-norms.svg", "Lengths of latents and of the points between them")
 

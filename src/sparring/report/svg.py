@@ -111,11 +111,11 @@ def render(ax: Axes, label: str, over: str = "", last: Callable[[], object] | No
     )
     body = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
     whole = f"{head}{body.strip()}{over}</svg>"
-    keep(label, svg=lambda: _alone(whole), png=lambda: _png(figure, last))
+    keep(label, svg=lambda: alone(whole), png=lambda: _png(figure, last))
     return whole
 
 
-def _alone(svg: str) -> str:
+def alone(svg: str) -> str:
     """An SVG that needs no page: its size, a white ground, colours and font as they are."""
     svg = re.sub(r"var\(--[\w-]+, ([^()]*)\)", r"\1", svg)
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
