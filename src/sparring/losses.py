@@ -194,7 +194,7 @@ class Hinge(Loss):
 
 
 class RelativisticPaired(Loss):
-    """D tells which of a pair is real; coverage of modes without tuning when used with R1 and R2.
+    """D tells which of a pair is real; with R1 and R2 local convergence is proven (R3GAN).
 
     d = E sp(-(x - y)), g = E sp(-(y - x)), logits paired by index.
     """

@@ -52,7 +52,7 @@ class ClassFID(FID):
     each; so are those of the samples that the data do not have.
     """
 
-    paper = "Ravuri and Vinyals 2019, arXiv:1905.10887"
+    paper = "Miyato and Koyama 2018, intra-FID, arXiv:1802.05637"
 
     least: int = 10
 
