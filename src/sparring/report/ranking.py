@@ -139,6 +139,9 @@ def _compare(metric: str, found: Sequence[Group]) -> Comparison:
     elif differing:
         parts = "; ".join(f"{n} ({' / '.join(values)})" for n, values in differing)
         reason = f"not ranked, since the protocols differ in {parts}"
+        if any(n == "features digest" for n, _ in differing):
+            # Such as of classifiers of the same data that two machines have trained.
+            reason += ". Fix: score them on one machine, with sparring evaluate RUN"
     elif len(results) == 1:
         reason = "one value only"
     elif better == "data":
