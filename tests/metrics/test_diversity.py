@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
+import struct
+import tarfile
 
 import numpy as np
 import pytest
@@ -25,9 +28,11 @@ from sparring.metrics import (
     evaluate,
     lpips,
     offer,
+    perceptual,
 )
 from sparring.metrics.confidence import certainty
 from sparring.metrics.diversity import ms_ssim, scales, ssim
+from sparring.metrics.perceptual import LpipsAlex
 from sparring.metrics.slices import unit_vectors, wasserstein
 from sparring.randomness import generator
 
@@ -213,3 +218,26 @@ def test_the_error_of_the_slices_is_their_spread() -> None:
         values.append(score.value)
         errors.append(score.se)
     assert 0.5 < np.mean(errors) / np.std(values) < 2.5
+
+
+def test_the_packages_file_is_read_by_its_places(tmp_path) -> None:
+    """Each tensor begins where it is said to, and a kernel (h, w, in, out) becomes (out, in, h, w).
+
+    That the real package gives the known digest was seen once: it is 64 MB."""
+    _, start, shape = perceptual._PLACES[-1]
+    size = start + 4 * math.prod(shape)
+    data = np.random.default_rng(0).standard_normal(size // 4 + 1).astype("<f4").tobytes()[:size]
+    path = tmp_path / "package.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=0) as archive:
+        row = tarfile.TarInfo(perceptual._ARCHIVED)
+        row.size = size
+        archive.addfile(row, io.BytesIO(data))
+    tensors = perceptual._from_package(path)
+    assert {k: tuple(t.shape) for k, t in tensors.items() if "features" in k} == {
+        k: tuple(t.shape) for k, t in LpipsAlex().state_dict().items() if "features" in k
+    }
+    w = 4 * (((2 * 5 + 3) * 64 + 7) * 192 + 11)  # of row 2, column 3, from channel 7 to 11
+    (wanted,) = struct.unpack_from("<f", data, 93510 + w)
+    assert tensors["features.3.weight"][11, 7, 2, 3] == pytest.approx(wanted, nan_ok=True)
+    (wanted,) = struct.unpack_from("<f", data, 9882354 + 4 * 100)
+    assert tensors["lin3.weight"][0, 100, 0, 0] == pytest.approx(wanted, nan_ok=True)

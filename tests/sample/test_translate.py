@@ -17,12 +17,13 @@ from torch.testing import assert_close
 
 from sparring.api import evaluate, train, translate
 from sparring.cli import main
-from sparring.data import Npz
+from sparring.data import Npz, Pairs, Unpaired
+from sparring.errors import RecipeError
 from sparring.games import Greyscale, Hole, Pix2Pix
 from sparring.metrics import Metric, Real, Score
 from sparring.metrics.metric import Fake
 from sparring.nets import UNet
-from sparring.presets import pix2pix_fast
+from sparring.presets import PRESETS, pix2pix_fast
 from sparring.recipe import Recipe
 from sparring.runs import Run
 from sparring.sample import load, to_uint8
@@ -507,6 +508,35 @@ def cycle(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words += ["--metrics", "none", "--precision", "fp32"]
     assert main(words) == 0
     return out
+
+
+def test_without_a_preset_the_names_of_the_files_decide(pairs, cycle, monkeypatch, capsys):
+    """The recipe is what counts here, so nothing is trained."""
+    found = []
+
+    def stop(recipe, *_, **__):
+        found.append(recipe)
+        raise RecipeError("enough")
+
+    monkeypatch.setattr("sparring.api.train", stop)
+    monkeypatch.setattr("sparring.cli.train.speaks", lambda: True)
+    a, b, c = (str(pairs / name) for name in "ABC")
+    for words, data, name in (
+        ([a, "--to", b], Pairs, "pix2pix-fast"),
+        ([a, "--to", b, "--direction", "b2a"], Pairs, "pix2pix-fast"),
+        ([a, "--to", c], Unpaired, "cyclegan-fast"),
+    ):
+        main(["train", *words, "--device", "cpu"])
+        assert f"preset: {name} (chosen" in capsys.readouterr().err
+        recipe = found.pop()
+        assert type(recipe.data) is data
+        assert recipe.game == PRESETS[name]().game
+    for words, says in (
+        ([a, "--to", "digits"], "pairs or two sets?"),
+        ([a, "--to", "nowhere/"], "nothing is there"),
+    ):
+        assert main(["train", *words]) == 3
+        assert says in capsys.readouterr().err
 
 
 def test_the_way_back_is_kept_and_used(cycle, tmp_path):

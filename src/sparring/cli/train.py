@@ -64,7 +64,7 @@ def train_command(words: Sequence[str]) -> None:
         raise RecipeError("--minutes and --images both set the budget", fix="give one of them")
 
     from sparring.api import train
-    from sparring.data import source
+    from sparring.data import source, together
     from sparring.presets import preset
     from sparring.runs import open_run
     from sparring.training.device import Device
@@ -76,8 +76,10 @@ def train_command(words: Sequence[str]) -> None:
     if args.init_from is not None and args.preset is None:
         name, recipe = "finetuned", afresh(open_run(args.init_from))
     else:
-        name, recipe = preset(args.preset or "auto", data, Device(args.device).kind)
-        if args.preset in (None, "auto") and not args.quiet and speaks():
+        automatic = args.preset in (None, "auto")
+        both = together(data, source(args.to)) if automatic and data and args.to else data
+        name, recipe = preset(args.preset or "auto", both, Device(args.device).kind)
+        if automatic and not args.quiet and speaks():
             print(f"preset: {name} (chosen for this data and device)", file=sys.stderr)
     own = list(args.parts)
     if args.preset is not None and ":" in args.preset:

