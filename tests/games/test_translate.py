@@ -189,7 +189,7 @@ def test_every_trick_meets_pairs_as_it_meets_images(tmp_path):
     nets = UNet(width=2, d_width=2, d_layers=1)
     steps = walk(recipe(tmp_path, tricks=tricks, nets=nets, batch=4), steps=3)
     assert all(torch.isfinite(torch.tensor(s.stats["d_loss"])) for s in steps)
-    pool = steps[-1].setup.step.states["D"]["Replay2"]["pool"]
+    pool = steps[-1].setup.step.states["D"]["Replay0"]["pool"]
     assert pool.shape == (8, 4, 8, 8)
     # The stored fakes keep their own inputs.
     fed = {x.numpy().tobytes() for turn in range(3) for x in steps[0].setup.feed(turn).a}  # pyright: ignore

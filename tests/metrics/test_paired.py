@@ -132,10 +132,13 @@ def test_what_cannot_be_scored():
 
 
 def test_the_defaults_are_each_beside_the_inputs():
-    assert translation_metrics(paired=False) == (KID(), OfInputs(metric=KID()))
-    paired = translation_metrics(paired=True)
-    assert paired[1::2] == tuple(OfInputs(metric=m) for m in paired[::2])
-    assert paired[::2] == (PSNR(), SSIM(), PairedLPIPS())
+    for paired, wanted in (
+        (True, (PSNR(), SSIM(), PairedLPIPS(), FID())),
+        (False, (FID(), KID())),
+    ):
+        found = translation_metrics(paired)
+        assert found[::2] == wanted
+        assert found[1::2] == tuple(OfInputs(metric=m) for m in wanted)
 
 
 def test_inputs_are_made_comparable():

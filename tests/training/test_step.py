@@ -13,7 +13,7 @@ from toys import ToyNets, set_up, toy, walk
 from sparring.losses import Hinge, LeastSquares, NonSaturating, RelativisticPaired, Wasserstein
 from sparring.optim import SGD
 from sparring.schedules import Linear
-from sparring.tricks import Trick
+from sparring.tricks import Drift, InstanceNoise, Trick
 
 LR = 0.1
 
@@ -175,6 +175,19 @@ def test_the_hooks_are_called_in_the_order_of_the_recipe():
         assert wanted == CALLS
     assert list(setup.step.states["D"]) == ["ToyRecorder0", "ToyRecorder1"]
     assert setup.step.states["D"]["ToyRecorder1"]["count"] == 4
+
+
+def test_a_tricks_draws_are_its_own_whatever_stands_before_it():
+    """As its state is, which a checkpoint finds by the same name."""
+    noise = InstanceNoise(sigma=1.0)
+    weights = [
+        walk(toy(tricks=tricks))[0].after["G.theta"]
+        for tricks in ((noise,), (Drift(weight=0.0), noise), (noise, Drift(weight=0.0)))
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+    twice = set_up(toy(tricks=(noise, Drift(), InstanceNoise(sigma=0.5)))).step.states["D"]
+    assert list(twice) == ["InstanceNoise0", "Drift0", "InstanceNoise1"]
 
 
 def test_terms_add_up_and_multiply_by_every():

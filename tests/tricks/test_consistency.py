@@ -125,7 +125,7 @@ def test_latent_consistency_is_untouched_by_what_d_sees():
     noise, trick = InstanceNoise(sigma=3.0), LatentConsistency(d=1.0, g=0.0, sigma=0.2)
     changes = SIMULTANEOUS | {"nets": ToyNets(shift=True)}
     on, off = (walk(toy(tricks=t, **changes))[0] for t in ((noise, trick), (noise,)))
-    n = on.setup.step.draws(0, "d", "LatentConsistency1").normal(4, 3).double()
+    n = on.setup.step.draws(0, "d", "LatentConsistency0").normal(4, 3).double()
     term = (0.2 * n @ W).square().mean().item()
     assert on.stats["d_loss"] - off.stats["d_loss"] == pytest.approx(term, rel=1e-3)
 

@@ -56,7 +56,7 @@ def default_metrics(real: Real) -> tuple[Metric, ...]:
 def translation_metrics(paired: bool) -> tuple[Metric, ...]:
     """The metrics of a game that translates, each also of the inputs: how near the targets are
     where there are any, else how near the set as a whole."""
-    near = (PSNR(), SSIM(), PairedLPIPS()) if paired else (KID(),)
+    near = (PSNR(), SSIM(), PairedLPIPS(), FID()) if paired else (FID(), KID())
     return tuple(m for metric in near for m in (metric, OfInputs(metric=metric)))
 
 

@@ -16,8 +16,10 @@ from sparring.tricks import Replay
 def pix2pix() -> Recipe:
     """pix2pix as published, for pairs of images: U-Net, patches of 70 pixels, L1, batches of one.
 
+    The rate falls in the second half as in the authors' later code; the paper's is constant.
     Paper: Isola et al. 2017, arXiv:1611.07004. Command:
     `sparring train A/ --to B/ --preset pix2pix --size 256`.
+    Score: not yet measured.
     """
     optim = Adam(lr=2e-4, betas=(0.5, 0.999), schedule=FlatThenLinear(end=0.0))
     return Recipe(
@@ -42,6 +44,7 @@ def pix2pix_fast() -> Recipe:
 
     Paper: Isola et al. 2017, arXiv:1611.07004. Command:
     `sparring train A/ --to B/ --preset pix2pix-fast --minutes 5`.
+    Score: facades at 64 pixels, 434 s of one core, LPIPS 0.287, FID 228, one seed.
     """
     optim = Adam(lr=5e-4, betas=(0.5, 0.999), schedule=FlatThenLinear())
     return replace(
@@ -59,6 +62,7 @@ def cyclegan() -> Recipe:
 
     Paper: Zhu et al. 2017, arXiv:1703.10593. Command:
     `sparring train A/ --to B/ --preset cyclegan --size 256`.
+    Score: not yet measured.
     """
     optim = Adam(lr=2e-4, betas=(0.5, 0.999), schedule=FlatThenLinear(end=0.0))
     return Recipe(
@@ -84,6 +88,7 @@ def cyclegan_fast() -> Recipe:
     made as small, have to paint every pixel anew and blur it.
     Paper: Zhu et al. 2017, arXiv:1703.10593. Command:
     `sparring train A/ --to B/ --preset cyclegan-fast --minutes 30`.
+    Score: faces to portraits at 64 pixels, 1,352 s of one core, FID 102.1 (107.7 before), one seed.
     """
     optim = Adam(lr=5e-4, betas=(0.5, 0.999), schedule=FlatThenLinear())
     return replace(
@@ -101,6 +106,8 @@ def super_resolution() -> Recipe:
     Needs nothing but images: patches of them are cut at their own scale and shrunk. Another factor:
     `--game "Pix2Pix(inputs=Downscale(factor=2), ...)"`. Paper: Ledig et al. 2017, arXiv:1609.04802.
     Command: `sparring train photos/ --preset super-resolution --size 128`.
+    Score: faces of 16 pixels made 64, smaller networks, 492 s of one core, LPIPS 0.047 (bicubic
+    0.334), PSNR 24.0 dB (23.6), one seed.
     """
     optim = Adam(lr=2e-4, betas=(0.9, 0.99), schedule=FlatThenLinear())
     return Recipe(
@@ -123,5 +130,6 @@ def colorize() -> Recipe:
 
     Paper: Isola et al. 2017, arXiv:1611.07004. Command:
     `sparring train photos/ --preset colorize --size 128`.
+    Score: not yet measured.
     """
     return replace(pix2pix(), game=Pix2Pix(inputs=Greyscale()), batch=4, images=200_000)

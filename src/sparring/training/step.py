@@ -20,7 +20,7 @@ from sparring.training.feed import Batch
 from sparring.training.judge import ask, judge, precise
 from sparring.training.layout import laid_out_like
 from sparring.training.rehearse import one_number
-from sparring.tricks import State, View, Weights
+from sparring.tricks import State, Trick, View, Weights
 
 
 def _fitted(pair: Pair) -> Tensor:
@@ -43,7 +43,7 @@ class Step:
         self.recipe, self.players, self.device = recipe, players, device
         self.optims = {"g": g_optim, "d": d_optim}
         self.params = {side: o.param_groups[0]["params"] for side, o in self.optims.items()}
-        self.tricks = [(f"{type(t).__name__}{n}", t) for n, t in enumerate(recipe.tricks)]
+        self.tricks = list(zip(_keys(recipe.tricks), recipe.tricks, strict=True))
         self.states: dict[str, dict[str, State]] = {}
 
     def start(self, batch: Batch) -> None:
@@ -253,3 +253,9 @@ class Step:
         for view in views:
             stats |= {f"{k}_{view.pair}" if several else k: t for k, t in view.notes.items()}
         return stats
+
+
+def _keys(tricks: Sequence[Trick]) -> list[str]:
+    """Name and occurrence of each: draws and state stay its own where others are added."""
+    names = [type(t).__name__ for t in tricks]
+    return [f"{name}{names[:i].count(name)}" for i, name in enumerate(names)]
