@@ -206,12 +206,12 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             if mine:
                 row = mine[0 if which == "worst" else -1]
                 x, y = zip(*row["samples"], strict=True)
-                ax.plot(x, y, ".", color="#d55e00", ms=1, mew=0)
+                ax.plot(x, y, ".", color="#d55e00", ms=3, mew=0)
                 score = row["n25000"]
                 said = f"{score['modes']:.0f} modes, {100 * score['high-quality']:.1f} %"
                 ax.set_xlabel(said, fontsize=7, labelpad=2)
             modes = DATA[data].open().modes
-            ax.plot(*modes.T, "o", color="#0072b2", ms=5, mew=0.4, fillstyle="none")
+            ax.plot(*modes.T, "o", color="#0072b2", ms=7, mew=0.5, fillstyle="none")
             if i == 0:
                 ax.set_title(name.replace(", ", ",\n"), fontsize=7.5)
             if j == 0:
