@@ -128,7 +128,7 @@ class Loop:
             "seconds": round(self.seconds, 3),
             **means,
             "img_per_s": round(number * per_step / (now - self.ticked - self.paused), 1),
-            "memory": _memory(),
+            "memory": _memory(self.setup.device.kind),
         }
         self.ticked, self.paused = now, 0.0
         if self.setup.device.first:
@@ -263,9 +263,9 @@ class Loop:
             self.terminal.say(f"the best was {what}: kept as {self.run.best.name}")
 
 
-def _memory() -> float:
+def _memory(kind: str) -> float:
     """Peak memory in GB: the device's on a GPU, the process's on a CPU."""
-    if torch.cuda.is_available():
+    if kind == "cuda":
         return round(torch.cuda.max_memory_allocated() / 1e9, 3)
     import resource
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -115,6 +116,8 @@ class Setup:
     def __init__(self, recipe: Recipe, material: Material, device: Device) -> None:
         self.recipe, self.device, self.spec = recipe, device, material.spec
         if recipe.deterministic:
+            # cuBLAS asks for it, before its first use.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         if recipe.batch % device.world:
             near = max(1, round(recipe.batch / device.world)) * device.world
