@@ -83,7 +83,13 @@ def test_higher_may_be_better(made: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("part", "value"),
-    [("n_fake", 500), ("reference", "other"), ("weights", "raw"), ("features_digest", "b")],
+    [
+        ("n_fake", 500),
+        ("reference", "other"),
+        ("weights", "raw"),
+        ("more", 1),
+        ("features_digest", "b"),
+    ],
 )
 def test_other_protocols_are_not_ranked_and_the_part_is_named(
     part: str, value: Any, made: Path, tmp_path: Path

@@ -531,7 +531,11 @@ def test_without_a_preset_the_names_of_the_files_decide(pairs, cycle, monkeypatc
         recipe = found.pop()
         assert type(recipe.data) is data
         assert recipe.game == PRESETS[name]().game
+    some = _made(pairs / "D")
+    for name in ("0", "1", "other"):  # a pair that is not whole is no reason to train on two sets
+        noise(7, 16, 16).save(some / f"{name}.png")
     for words, says in (
+        ([a, "--to", str(some)], "1 only in"),
         ([a, "--to", "digits"], "pairs or two sets?"),
         ([a, "--to", "nowhere/"], "nothing is there"),
     ):

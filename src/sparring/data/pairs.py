@@ -93,9 +93,9 @@ class Unpaired(Source):
 
 
 def together(a: Source, b: Source) -> Pairs | Unpaired:
-    """Both as pairs where every file of each has its counterpart by name, else as two sets.
+    """Both as pairs where every file has its counterpart by name, as two sets where none has.
 
-    DataError where one has no files: then nothing says which of the two they are.
+    DataError where some have, and where one of the two is no files: then nothing says which it is.
     """
     if not (isinstance(a, Files) and isinstance(b, Files)):
         raise DataError(
@@ -105,10 +105,10 @@ def together(a: Source, b: Source) -> Pairs | Unpaired:
         )
     with a.listing() as one, b.listing() as other:
         _refuse_empty(one, other)
-        try:
-            _matched(one, other)
-        except DataError:
+        ours, theirs = _named(one, other)
+        if not ours.keys() & theirs.keys():
             return Unpaired(input=a, target=b)
+        _matched(one, other)
     return Pairs(input=a, target=b)
 
 
@@ -168,9 +168,7 @@ def _images(source: Source, size: Size | None) -> Images:
 
 def _matched(a: Listing, b: Listing) -> list[int]:
     """For each file of a the place in b of the one of the same path; DataError without one."""
-    ours, theirs = _stems(a), _stems(b)
-    if not ours.keys() & theirs.keys():
-        ours, theirs = _bare(ours), _bare(theirs)
+    ours, theirs = _named(a, b)
     only = [[k for k in x if k not in y] for x, y in ((ours, theirs), (theirs, ours))]
     if any(only):
         said = [
@@ -186,6 +184,14 @@ def _matched(a: Listing, b: Listing) -> list[int]:
             fix="give both files of a pair one name, or --preset cyclegan, which needs none",
         )
     return [theirs[k] for k in ours]
+
+
+def _named(a: Listing, b: Listing) -> tuple[dict[str, int], dict[str, int]]:
+    """The places of both by their names; without folders around everything where none agree so."""
+    ours, theirs = _stems(a), _stems(b)
+    if ours.keys() & theirs.keys():
+        return ours, theirs
+    return _bare(ours), _bare(theirs)
 
 
 def _stems(listing: Listing) -> dict[str, int]:
