@@ -370,6 +370,20 @@ def test_recipe_file_that_is_none(ring: Path, capsys: pytest.CaptureFixture[str]
     assert "cannot read recipe.py" in fails(capsys, 4, "sample", "run")
 
 
+def test_recipe_of_parts_of_ones_own_says_one_fix(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run/parts").mkdir(parents=True)
+    Path("run/parts/mine.py").write_text("")
+    Path("run/recipe.py").write_text("Recipe(data=Mine())")
+    line = fails(capsys, 4, "sample", "run")
+    assert "no part is called 'Mine'" in line
+    assert line.count("Fix:") == 1
+    assert line.endswith("Fix: --parts run/parts/mine.py")
+    Path("run/parts/mine.py").unlink()
+    assert fails(capsys, 4, "sample", "run").endswith("Fix: sparring list")
+
+
 def test_damaged_generator(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "ring", *TINY, "--out", "run", "--quiet"]) == 0
     Path("run/generator.safetensors").write_bytes(b"x" * 100)

@@ -64,7 +64,10 @@ def commands(block: Block) -> list[list[str]]:
     for row in block.text.splitlines():
         if block.language == "sh" and row.startswith("sparring "):
             words = shlex.split(row, comments=True)[1:]
-            found.append(words + TINY.get(words[0], "").split())
+            extra = TINY.get(words[0], "")
+            if "--metrics" in words:
+                extra = re.sub(r"--metrics \S+", "", extra)
+            found.append(words + extra.split())
     return found
 
 
@@ -194,12 +197,29 @@ def test_how_to_add_a_trick(tmp_path: Path) -> None:
     assert Run(tmp_path / "anchor-run").stats()[-1]["anchor"] != 0
 
 
+def test_how_to_add_a_source(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "how-to-add-a-source.md", tmp_path)
+    assert "data=Stripes(count=2000, widest=6.0)" in recipe_text(tmp_path / "stripes-run")
+    assert "size=(32, 32)" in recipe_text(tmp_path / "wide-run")
+    assert {row["metric"] for row in Run(tmp_path / "stripes-run").scores()} >= {"domain-fid"}
+    assert "data=Cross(sigma=0.05)" in recipe_text(tmp_path / "cross-run")
+
+
+def test_how_to_add_a_metric(tmp_path: Path) -> None:
+    follow(ROOT / "docs" / "how-to-add-a-metric.md", tmp_path)
+    rows = Run(tmp_path / "bright-run").scores()
+    assert [row["metric"] for row in rows] == ["brightness-gap"] * 2
+    assert rows[1]["protocol"]["n_fake"] == 64
+    assert all(0 < row["value"] < 255 for row in rows)
+
+
 def has_code(page: Path) -> bool:
     return any(b.language in ("python", "sh") for b in blocks(page))
 
 
+OWN = ("loss", "network", "trick", "source", "metric")
 # Pages whose own test above looks at what they made.
-LOOKED_AT = {"README", *(f"how-to-add-a-{part}" for part in ("loss", "network", "trick"))}
+LOOKED_AT = {"README", *(f"how-to-add-a-{part}" for part in OWN)}
 
 
 @pytest.mark.parametrize(

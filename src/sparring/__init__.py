@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparring.data import Zip as Zip
     from sparring.errors import SparringError
     from sparring.losses import Loss
+    from sparring.metrics import Metric, Score
     from sparring.nets import Discriminator, Generator, Nets, Spec
     from sparring.parts import Part, catalogue, parse, show
     from sparring.presets import PRESETS
@@ -36,6 +37,7 @@ _HOMES = {
     ),
     "sparring.errors": ("SparringError",),
     "sparring.losses": ("Loss",),
+    "sparring.metrics": ("Metric", "Score"),
     "sparring.nets": ("Discriminator", "Generator", "Nets", "Spec"),
     "sparring.parts": ("Part", "catalogue", "parse", "show"),
     "sparring.presets": ("PRESETS",),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparring.data import Images, Points, Source, Whole, source, whole
+from sparring.data import Images, Points, Source, Whole, opened, source, whole
 from sparring.data.decode import PIXEL_LIMIT
 from sparring.data.files import IN_MEMORY
 from sparring.errors import DataError, RecipeError
@@ -318,7 +318,7 @@ def _controlled(real: Real, control: str | Path | Source | None) -> Real:
         return real
     control = control if isinstance(control, Source) else source(str(control))
     size = real.train.shape[1:] if real.train else None
-    images, name = control.open((size[0], size[1]) if size else None), show(control)
+    images, name = opened(control, (size[0], size[1]) if size else None), show(control)
     if not isinstance(images, Images):
         raise DataError("points are no control", where=name, why="only images have one")
     return real.against(images, name)

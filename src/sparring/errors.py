@@ -12,6 +12,7 @@ class SparringError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: object = "", why: str = "", fix: str = "") -> None:
+        self.what, self.why, self.fix = what, why, fix
         line = what
         if str(where):
             line += f" in {where}"

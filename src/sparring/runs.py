@@ -89,8 +89,9 @@ class Run:
             raise RunError("cannot read recipe.py", where=self.path, why=str(e)) from None
         except RecipeError as e:
             own = sorted((self.path / "parts").glob("*.py"))
-            fix = " ".join(f"--parts {p}" for p in own)
-            raise RunError("cannot read recipe.py", where=self.path, why=str(e), fix=fix) from None
+            fix = " ".join(f"--parts {p}" for p in own) or e.fix
+            why = f"{e.what}: {e.why}" if e.why else e.what
+            raise RunError("cannot read recipe.py", where=self.path, why=why, fix=fix) from None
 
     def write_recipe(self, recipe: Recipe) -> None:
         replace_file(self.path / "recipe.py", f"# sparring {__version__}\n{recipe}")

@@ -7,6 +7,7 @@ from sparring.data.files import Files
 from sparring.data.find import anchored, source
 from sparring.data.folder import Folder
 from sparring.data.inspect import inspect, table
+from sparring.data.opened import opened
 from sparring.data.pairs import Pairs, SideBySide, Unpaired, together
 from sparring.data.points import Grid, Mixture1D, Moons, Ring, SwissRoll
 from sparring.data.rows import Rows
@@ -46,6 +47,7 @@ __all__ = [
     "anchored",
     "divide",
     "inspect",
+    "opened",
     "source",
     "split",
     "table",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sparring.data.files import Files, Loaded, load
+from sparring.data.opened import opened
 from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import split
@@ -41,10 +42,10 @@ def inspect(source: Source) -> dict[str, Any]:
             general, files = _images(loaded.images, names), _files(loaded)
             problems = files["problems"] + general["problems"]
             return info | general | files | {"other_files": listing.others, "problems": problems}
-    opened = source.open()
-    if isinstance(opened, Points):
-        return info | _points(opened)
-    return info | _images(opened, [str(i) for i in range(len(opened))])
+    found = opened(source)
+    if isinstance(found, Points):
+        return info | _points(found)
+    return info | _images(found, [str(i) for i in range(len(found))])
 
 
 def _points(points: Points) -> dict[str, Any]:

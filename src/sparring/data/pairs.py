@@ -17,6 +17,7 @@ from sparring.data.decode import Header, UnreadableError
 from sparring.data.files import Files, load
 from sparring.data.folder import Folder
 from sparring.data.listing import Listing, Size, look
+from sparring.data.opened import opened
 from sparring.data.patches import patch_size, patched, patches
 from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
@@ -157,7 +158,7 @@ def _both(a: Source, b: Source, size: Size | None) -> tuple[Images, Images]:
 def _images(source: Source, size: Size | None) -> Images:
     # Nobody asks for their labels, so folders need not be classes.
     bare = replace(source, labels="none") if isinstance(source, Files) else source
-    found = bare.open(size)
+    found = opened(bare, size)
     if isinstance(found, Points):
         raise DataError("points are not translated", where=repr(source))
     return found

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparring.data.digest import digest_part
 from sparring.data.find import source
+from sparring.data.opened import opened
 from sparring.data.rows import Rows
 from sparring.data.sets import MNIST
 from sparring.data.source import Images, Source
@@ -42,7 +43,7 @@ class StackedMnist(Source):
 
         Raises DataError for a set that is not grey or has no classes.
         """
-        grey = (MNIST() if self.path is None else source(self.path)).open(size)
+        grey = opened(MNIST() if self.path is None else source(self.path), size)
         if not isinstance(grey, Images) or grey.shape[0] != 1 or grey.labels is None:
             why = getattr(grey, "unlabelled", "")
             why = f"it takes grey images with classes{why and f', and {why}'}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sparring.data.decode import Form, UnreadableError, decode
 from sparring.data.files import Files, Loaded, load
 from sparring.data.listing import Listing, ending
+from sparring.data.opened import opened
 from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.errors import DataError
@@ -36,7 +37,7 @@ def whole(source: Source, size: tuple[int, int] | None = None, fix: str = "") ->
     Raises DataError when its images differ in size and `size` is None; fix: what it proposes.
     """
     if not isinstance(source, Files) or source.keep == "stream":
-        found = source.open(size)
+        found = opened(source, size)
         return found if isinstance(found, Points) else Whole(found)
     with source.listing() as listing:
         own = next((found for _, found in _sizes(listing)), None)

@@ -22,7 +22,7 @@ from sparring.metrics.kernel import KID
 from sparring.metrics.manifold import PRDC, DensityCoverage, PrecisionRecall
 from sparring.metrics.membership import Membership
 from sparring.metrics.memorisation import Memorisation
-from sparring.metrics.metric import Fake, Judge, Metric, Real, Score, in_words
+from sparring.metrics.metric import Fake, Judge, Metric, Real, Score, in_words, protocol
 from sparring.metrics.optimal import Optimum, bandwidth, discriminator_error, kde, optimum
 from sparring.metrics.paired import PSNR, SSIM, OfInputs, PairedLPIPS
 from sparring.metrics.perceptual import lpips
@@ -142,6 +142,7 @@ __all__ = [
     "lpips",
     "offer",
     "optimum",
+    "protocol",
     "shared",
     "translation_metrics",
 ]

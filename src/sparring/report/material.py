@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparring.data import Images, Points, Unpaired, divide
+from sparring.data import Images, Points, Unpaired, divide, opened
 from sparring.errors import DataError, RunError
 from sparring.metrics import Real
 from sparring.nets import Discriminator
@@ -80,7 +80,7 @@ class Material:
     @cached_property
     def divided(self) -> tuple[Images | Points, Images | None]:
         """The training split and what was held out of it."""
-        data = self.recipe.data.open(self.recipe.size)
+        data = opened(self.recipe.data, self.recipe.size)
         return (data, None) if isinstance(data, Points) else divide(data, self.recipe.held_out)
 
     @property

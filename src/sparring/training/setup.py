@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sparring.data import Files, Images, Points, anchored, divide
+from sparring.data import Files, Images, Points, anchored, divide, opened
 from sparring.errors import RecipeError
 from sparring.games import Translation
 from sparring.metrics import Metric, Real, default_metrics, translation_metrics
@@ -45,7 +45,7 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
     DataError where they are unusable, RecipeError where the recipe does not fit them.
     """
     recipe = _cut(replace(recipe, data=anchored(recipe.data)))
-    data, name = recipe.data.open(recipe.size), show(recipe.data)
+    data, name = opened(recipe.data, recipe.size), show(recipe.data)
     if isinstance(data, Points):
         if recipe.game.translates:
             raise RecipeError("points are not translated", where=name, fix="give images")
