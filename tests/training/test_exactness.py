@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import signal
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -79,6 +79,10 @@ NETS = {
     UNet: UNet(width=4, d_width=4, d_layers=2, up="resize"),
     ResidualTranslator: ResidualTranslator(width=4, blocks=1, d_width=4, d_layers=2),
     SuperResolver: SuperResolver(width=4, blocks=1, d_width=4, d_layers=2),
+}
+SIZES = {
+    *("width", "g_width", "d_width", "g_widths", "d_widths", "latent", "mapping", "blocks"),
+    "d_layers",
 }
 EVERY_TRICK = (
     R1(gamma=Linear(start=1.0, end=0.1), share=0.5, every=2),
@@ -170,7 +174,11 @@ def tiny(name: str, folder) -> Recipe:
         recipe = replace(recipe, data=data, held_out=4)
     nets = recipe.nets
     if name not in MORE:
-        nets = replace(NETS[type(nets)], condition=nets.condition)
+        small = NETS[type(nets)]  # of its sizes; all else is the preset's own
+        sizes = {f.name for f in fields(small)} & SIZES  # pyright: ignore
+        if getattr(nets, "attention", 0):
+            sizes.add("attention")
+        nets = replace(nets, **{name: getattr(small, name) for name in sizes})
     return replace(
         recipe,
         nets=nets,

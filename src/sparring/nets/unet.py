@@ -22,12 +22,13 @@ class UNet(Translating):
 
     Each resolution on the way up also sees the one of the way down. width: channels at half the
     size, doubled with each halving up to eight times as many. depth: halvings; 0 as many as leave a
-    pixel, at most 8. up: transposed convolutions as published, or resize, nearest neighbours and a
-    convolution, which leave no checkerboard. residual: what it makes is added to its input, before
-    the tanh, and is zero at the start: training begins at the identity, for images that need little
-    change (in the manner of Kim et al. 2016, VDSR, arXiv:1511.04587). It is added to as many
-    channels of the input as it has, or to the mean of its colours where it is grey or the input
-    has fewer.
+    pixel, at most 8. dropout: on the way up, of the layers of the full width below the innermost,
+    as published, which images of fewer than 64 pixels do not have. up: transposed convolutions as
+    published, or resize, nearest neighbours and a convolution, which leave no checkerboard.
+    residual: what it makes is added to its input, before the tanh, and is zero at the start:
+    training begins at the identity, for images that need little change (in the manner of Kim et al.
+    2016, VDSR, arXiv:1511.04587). It is added to as many channels of the input as it has, or to the
+    mean of its colours where it is grey or the input has fewer.
     """
 
     paper: ClassVar[str] = "Isola et al. 2017, pix2pix, arXiv:1611.07004"
