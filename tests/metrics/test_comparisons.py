@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,10 +23,12 @@ from sparring.metrics import (
     Fake,
     FIDInfinity,
     Gaussian,
+    Metric,
     PILBicubic,
     Pixels,
     PrecisionRecall,
     Real,
+    Score,
     SlicedFeatures,
     evaluate,
     frechet_distance,
@@ -364,6 +368,51 @@ def test_a_metric_that_breaks_is_skipped_and_costs_the_others_nothing() -> None:
     scores, skipped = evaluate([ToyBroken(), KID(features=P)], real(images(9)), fake(images(9)))
     assert [s.metric for s in scores] == ["kd-pixels"]
     assert skipped == [("ToyBroken", "ZeroDivisionError: oh")]
+
+
+class ToyScorer(KID):
+    """Gives whatever `GIVEN` has under a name."""
+
+    what: str = ""
+
+    def score(self, real, fake, n=None):
+        return GIVEN[self.what]()
+
+
+GIVEN: dict[str, Any] = {
+    "nothing": lambda: None,
+    "a number": lambda: 3.0,
+    "one": lambda: Score("one", 3.0),
+    "pairs": lambda: [("a", 1.0)],
+    "tensor": lambda: [Score("a", 1.0, detail={"x": torch.ones(2)})],
+    "better": lambda: [Score("a", 1.0, better=cast(Any, "up"))],
+    "unwritten": lambda: Metric().score(None, None),  # pyright: ignore[reportArgumentType]
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("nothing", "score gives None. Fix: return a list of sparring.Score"),
+        ("a number", "score gives 3.0. Fix: return a list of sparring.Score"),
+        ("one", r"score gives Score\(metric='one', value=3.0.* Fix: return a list"),
+        ("pairs", r"score gives \[\('a', 1.0\)\]. Fix: return a list"),
+        ("tensor", "the score a cannot be kept: Object of type Tensor is not JSON serializable"),
+        ("better", "better is 'up': it is one of .*'lower', 'higher', 'data'"),
+        ("unwritten", "its score is not written"),
+    ],
+)
+def test_what_is_no_score_is_said(what, why) -> None:
+    scores, [(name, reason)] = evaluate([ToyScorer(what=what)], real(images(9)), fake(images(9)))
+    assert not scores
+    assert name == "ToyScorer"
+    assert re.fullmatch(f"{why}.*", reason)
+
+
+def test_a_score_is_plain_numbers() -> None:
+    score = Score("a", torch.tensor(3.0), np.float32(0.5))  # pyright: ignore[reportArgumentType]
+    assert (type(score.value), score.value) == (float, 3.0)
+    assert (type(score.se), score.se) == (float, 0.5)
 
 
 def test_every_factor_changes_the_protocol() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 
@@ -73,7 +74,9 @@ def evaluate(
     with looked_for_once():
         for metric in metrics:
             try:
-                scores += metric.score(real, fake, n)
+                scores += _checked(metric.score(real, fake, n))
+            except NotImplementedError:
+                skipped.append((type(metric).__name__, "its score is not written"))
             except DataError as e:
                 skipped.append((type(metric).__name__, str(e)))
             except Exception as e:  # noqa: BLE001
@@ -81,6 +84,18 @@ def evaluate(
                 reason = " ".join(f"{type(e).__name__}: {e}".split())
                 skipped.append((type(metric).__name__, reason))
     return scores, skipped
+
+
+def _checked(found: list[Score]) -> list[Score]:
+    """The scores of a metric, which may be a user's own; DataError where they are no such."""
+    if not isinstance(found, list) or not all(isinstance(row, Score) for row in found):
+        raise DataError(f"score gives {str(found)[:80]}", fix="return a list of sparring.Score")
+    for row in found:
+        try:
+            json.dumps((row.protocol, row.detail))
+        except TypeError as e:
+            raise DataError(f"the score {row.metric} cannot be kept", why=str(e)) from None
+    return found
 
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -158,8 +158,9 @@ class Fake:
 class Score:
     """One number, its standard error where one is known, and everything needed to repeat it.
 
-    detail: material for the report (a class histogram, a curve), JSON-able. better: which way the
-    value improves; "data" where neither does: best is what real data have, which is in the detail.
+    value and se may be tensors of one number. detail: material for the report (a class histogram, a
+    curve), JSON-able, as the protocol is. better: which way the value improves; "data" where
+    neither does: best is what real data have, which is in the detail.
     """
 
     metric: str
@@ -168,6 +169,12 @@ class Score:
     protocol: dict[str, Any] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
     better: Better = "lower"
+
+    def __post_init__(self) -> None:
+        if self.better not in get_args(Better):
+            raise DataError(f"better is {self.better!r}", why=f"it is one of {get_args(Better)}")
+        object.__setattr__(self, "value", float(self.value))  # of a tensor, of NumPy
+        object.__setattr__(self, "se", None if self.se is None else float(self.se))
 
 
 class Metric(Part, kind="metrics"):
