@@ -162,14 +162,17 @@ def slopes(
     statistics) follow x only where `track` says so: interpolates are no data.
     """
 
-    def total(t: Tensor) -> tuple[Tensor, tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]]:
-        # In-place updates of buffers break the transform, unless it owns them.
-        buffers = {name: b.clone() for name, b in D.named_buffers()}
-        logits, found = torch.func.functional_call(D, buffers, (t, c), {"features": True})
-        upcast = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-        return upcast.sum(), (upcast, found, buffers)
-
-    gradient, (logits, found, buffers) = torch.func.grad(total, has_aux=True)(x)
+    # In-place updates of buffers are made on copies: those of interpolates are thrown away.
+    buffers = {name: b.clone() for name, b in D.named_buffers()}
+    with torch.enable_grad():
+        x = x if x.requires_grad else x.detach().requires_grad_()
+        logits, found = (
+            torch.func.functional_call(D, buffers, (x, c), {"features": True})
+            if buffers
+            else D(x, c, features=True)
+        )
+        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     if track:
         with torch.no_grad():
             for name, b in D.named_buffers():
