@@ -199,9 +199,9 @@ def test_how_to_add_a_trick(tmp_path: Path) -> None:
 
 def test_how_to_add_a_source(tmp_path: Path) -> None:
     follow(ROOT / "docs" / "how-to-add-a-source.md", tmp_path)
-    assert "data=Stripes(count=2000, widest=6.0)" in recipe_text(tmp_path / "stripes-run")
-    assert "size=(32, 32)" in recipe_text(tmp_path / "wide-run")
-    assert {row["metric"] for row in Run(tmp_path / "stripes-run").scores()} >= {"domain-fid"}
+    assert "data=Waves(count=2000, longest=12.0)" in recipe_text(tmp_path / "waves-run")
+    assert "size=(32, 32)" in recipe_text(tmp_path / "long-run")
+    assert {row["metric"] for row in Run(tmp_path / "waves-run").scores()} >= {"domain-fid"}
     assert "data=Cross(sigma=0.05)" in recipe_text(tmp_path / "cross-run")
 
 
