@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from toys import SMALL, TRANSLATORS, Pictures, set_up, weights
+from toys import SMALL, TRANSLATORS, Pictures, set_up, toy, weights
 
 from sparring.data import Npz, Pairs
 from sparring.errors import RecipeError
 from sparring.games import Noise, Pix2Pix
 from sparring.games.inputs import Downscale
 from sparring.nets import MLP, Nets, Projection, SuperResolver, UNet
-from sparring.optim import SGD
 from sparring.parts import catalogue
-from sparring.recipe import Recipe
 from sparring.schedules import Linear
 
 OURS = [c for c in catalogue(Nets) if c.__module__.startswith("sparring.")]
@@ -77,20 +75,7 @@ def trained(tmp_path_factory):
             # The dropout of a U-Net begins at 64 pixels.
             images = source(64 if isinstance(nets, UNet) else 16)
             game, data = Pix2Pix(), Pairs(input=images, target=images)
-        recipe = Recipe(
-            data=data,
-            nets=nets,
-            game=game,
-            g_optim=SGD(lr=0.1),
-            d_optim=SGD(lr=0.1),
-            batch=8,
-            images=3200,
-            precision="fp32",
-            metrics=(),
-            ema=0,
-            held_out=0,
-        )
-        setup = set_up(recipe)
+        setup = set_up(toy(data=data, nets=nets, game=game, batch=8, images=3200, held_out=0))
         for number in range(2):
             setup.advance(number)
         return weights(setup)

@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from toys import Pictures, set_up, weights
+from toys import Pictures, set_up, toy, weights
 
 from sparring.data import Npz
 from sparring.errors import RecipeError
 from sparring.nets import DCGAN, Auxiliary, FewShot
-from sparring.optim import SGD
 from sparring.parts import catalogue, show
-from sparring.recipe import Recipe
 from sparring.schedules import Linear
 from sparring.tricks import (
     ADA,
@@ -95,19 +93,8 @@ def trained(pictures):
 
     @cache
     def run(cls: type[Trick], tricks: tuple[Trick, ...]) -> dict[str, torch.Tensor]:
-        recipe = Recipe(
-            data=pictures,
-            nets=NETS.get(cls, PLAIN),
-            tricks=tricks,
-            g_optim=SGD(lr=0.1),
-            d_optim=SGD(lr=0.1),
-            batch=8,
-            images=3200,
-            precision="fp32",
-            metrics=(),
-            ema=0,
-            held_out=0,
-        )
+        nets = NETS.get(cls, PLAIN)
+        recipe = toy(data=pictures, nets=nets, tricks=tricks, batch=8, images=3200, held_out=0)
         setup = set_up(recipe)
         for number in range(4):
             setup.advance(number)
