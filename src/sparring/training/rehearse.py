@@ -1,24 +1,20 @@
-"""One pass through networks and loss before the run exists, so that a wrong part says so.
-
-Parts are often the users' own: what is wrong with one is said in their words, not in torch's.
-"""
+"""One pass through networks and loss before the run exists, so that a wrong part says so."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from sparring.errors import RecipeError, SparringError
+from sparring.errors import RecipeError
 from sparring.games import Pair, Players
 from sparring.parts import show
 from sparring.randomness import Draws
 from sparring.recipe import Recipe
 from sparring.training.device import Device
 from sparring.training.feed import Batch
+from sparring.training.hooks import attempt, one_number
 
 
 @torch.no_grad()
@@ -32,47 +28,21 @@ def rehearse(recipe: Recipe, players: Players, batch: Batch, device: Device) -> 
     draws = partial(_draws, recipe, device)
     G, D = f"the generator of {show(recipe.nets)}", f"the discriminator of {show(recipe.nets)}"
     with device.autocast():
-        for pair in _try(G, lambda: recipe.game.pairs(players, batch, draws)):
+        for pair in attempt(G, lambda: recipe.game.pairs(players, batch, draws)):
             _generated(G, pair)
-            real, fake = (_try(D, partial(_judged, pair, x)) for x in (pair.real, pair.fake))
+            real, fake = (attempt(D, partial(_judged, pair, x)) for x in (pair.real, pair.fake))
             for side in ("d", "g"):
                 loss = getattr(recipe.loss, side)
                 name = f"{type(recipe.loss).__name__}.{side}"
                 rng = draws("loss")
-                one_number(_try(name, partial(loss, real.float(), fake.float(), rng)), name)
+                one_number(attempt(name, partial(loss, real.float(), fake.float(), rng)), name)
     for net in players.values():
         net.train()
-
-
-def one_number(value: Tensor | float, name: str) -> Tensor | float:
-    """The value; RecipeError, with what to do, where it is a tensor of many numbers."""
-    if isinstance(value, Tensor) and value.dim():
-        raise RecipeError(
-            f"{name} gives {tuple(value.shape)} numbers instead of one",
-            fix="end it with .mean()",
-        )
-    return value
 
 
 def _draws(recipe: Recipe, device: Device, name: str) -> Draws:
     words = (recipe.seed, "rehearsal", name)
     return Draws(*words, device=device.torch, rank=device.rank, world=device.world)
-
-
-def _try(name: str, call: Callable[[], Any]) -> Any:
-    """What the call gives; RecipeError where it fails."""
-    try:
-        return call()
-    except (SparringError, torch.OutOfMemoryError):
-        raise
-    except NotImplementedError as e:
-        why = " ".join(str(e).split()) or "a method of its contract is not written"
-        raise RecipeError(f"{name} is not complete", why=why) from e
-    except Exception as e:
-        why = " ".join(f"{type(e).__name__}: {e}".split())
-        raise RecipeError(
-            f"{name} fails on a batch", why=why[:300], fix="--debug shows where"
-        ) from e
 
 
 def _generated(name: str, pair: Pair) -> None:

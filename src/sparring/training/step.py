@@ -17,9 +17,9 @@ from sparring.randomness import Draws
 from sparring.recipe import Recipe
 from sparring.training.device import Device
 from sparring.training.feed import Batch
+from sparring.training.hooks import hook, one_number
 from sparring.training.judge import ask, judge, precise
 from sparring.training.layout import laid_out_like
-from sparring.training.rehearse import one_number
 from sparring.tricks import State, Trick, View, Weights
 
 
@@ -51,7 +51,7 @@ class Step:
         for view in self.views("d", self.deal(batch, 0, "d", grad=False), 0):
             states = self.states.setdefault(view.pair, {})
             for key, trick in self.tricks:
-                made = trick.init(self.calling(view, key), {})
+                made = hook("init", trick, self.calling(view, key), {})
                 states[key] = {name: t.detach().clone() for name, t in made.items()}
 
     def __call__(self, step: int, feed: Callable[[int], Batch]) -> dict[str, Tensor]:
@@ -102,8 +102,7 @@ class Step:
             view.real_logits, view.fake_logits, self.calling(view, "loss").rng
         )
         for key, trick in active:
-            term = trick.d_term(self.calling(view, key), self.states[view.pair][key])
-            loss = loss + one_number(term, f"d_term of {type(trick).__name__}") * trick.every
+            loss = loss + self.hook("d_term", view, key, trick) * trick.every
         return loss
 
     def g_loss(self, view: View, step: int) -> Tensor:
@@ -111,8 +110,7 @@ class Step:
         active = [(key, t) for key, t in self.tricks if step % t.every == 0]
         D = view.D
         for key, trick in self.tricks:
-            state = self.states[view.pair][key]
-            view.D = trick.opponent(self.calling(view, key), state, view.D)
+            view.D = self.hook("opponent", view, key, trick, view.D)
         features, autocast = any(t.features for _, t in active), self.device.autocast
         if self.recipe.loss.needs_real or any(t.needs_real for _, t in active):
             # What a D that has answered G says of the reals is G's doing too.
@@ -127,8 +125,7 @@ class Step:
             view.real_logits, view.fake_logits, self.calling(view, "loss").rng
         )
         for key, trick in active:
-            term = trick.g_term(self.calling(view, key), self.states[view.pair][key])
-            loss = loss + one_number(term, f"g_term of {type(trick).__name__}") * trick.every
+            loss = loss + self.hook("g_term", view, key, trick) * trick.every
         return loss
 
     def d_step(
@@ -187,16 +184,19 @@ class Step:
             )
             if side == "d" and self.states:
                 for key, trick in self.tricks:
-                    state = self.states[view.pair][key]
-                    view.fake = trick.fakes(self.calling(view, key), state, view.fake)
+                    view.fake = self.hook("fakes", view, key, trick, view.fake)
             views.append(view)
         return views
 
     def see(self, view: View, images: Tensor) -> Tensor:
         """Images through every trick's `see`."""
         for key, trick in self.tricks:
-            images = trick.see(self.calling(view, key), self.states[view.pair][key], images)
+            images = self.hook("see", view, key, trick, images)
         return images
+
+    def hook(self, name: str, view: View, key: str, trick: Trick, *given: Any) -> Any:
+        """What a hook of the trick called `key` returns."""
+        return hook(name, trick, self.calling(view, key), self.states[view.pair][key], *given)
 
     def calling(self, view: View, key: str) -> View:
         """The view with the random numbers of the trick called `key`."""
@@ -228,7 +228,7 @@ class Step:
             settle(self.players[name])
         for view in views:
             for key, trick in self.tricks:
-                trick.after_step(self.calling(view, key), self.states[view.pair][key])
+                self.hook("after_step", view, key, trick)
 
     @torch.no_grad()
     def report(
@@ -251,7 +251,9 @@ class Step:
             stats[f"{side}_grad_norm"] = get_total_norm([g for g in found if g is not None])
         several = len({v.pair for v in views}) > 1
         for view in views:
-            stats |= {f"{k}_{view.pair}" if several else k: t for k, t in view.notes.items()}
+            for k, t in view.notes.items():
+                number = torch.as_tensor(one_number(t, f"the note '{k}'"))
+                stats[f"{k}_{view.pair}" if several else k] = number
         return stats
 
 

@@ -1,0 +1,93 @@
+"""What a hook of a trick of one's own does wrong is said, by its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from toys import set_up, toy
+
+from sparring.errors import RecipeError
+from sparring.tricks import Trick
+
+
+class ToyHook(Trick):
+    """Does in one of its hooks what `DONE` has under a name."""
+
+    done: str = ""
+
+    def _do(self, hook: str, usual: Any, *given: Any) -> Any:
+        name, do, _ = DONE[self.done]
+        return do(*given) if name == hook else usual
+
+    def init(self, view, state):
+        return self._do("init", {})
+
+    def see(self, view, state, images):
+        return self._do("see", images, images)
+
+    def fakes(self, view, state, batch):
+        return self._do("fakes", batch, batch)
+
+    def d_term(self, view, state):
+        return self._do("d_term", 0.0)
+
+    def g_term(self, view, state):
+        return self._do("g_term", 0.0)
+
+    def opponent(self, view, state, D):
+        return self._do("opponent", D, D)
+
+    def after_step(self, view, state):
+        self._do("after_step", None)
+        if self.done in ("text noted", "number noted"):
+            view.notes["mine"] = {"text noted": "x", "number noted": 2.5}[self.done]
+
+
+def fail() -> None:
+    raise ValueError("no\nluck")
+
+
+DONE: dict[str, tuple[str, Callable[..., Any], str]] = {
+    "no dict": ("init", lambda: 3, "init of ToyHook gives 3. Fix: return a dict of tensors"),
+    "no tensors": ("init", lambda: {"a": 3}, "init of ToyHook gives {'a': 3}. Fix: return a dict"),
+    "nothing seen": ("see", lambda x: None, "see of ToyHook gives nothing: it was given a tensor"),
+    "fewer": (
+        "fakes",
+        lambda x: x[:3],
+        "fakes of ToyHook gives a tensor (3, 3): it was given",
+    ),
+    "no term": ("d_term", lambda: None, "d_term of ToyHook gives nothing instead of one number"),
+    "many": (
+        "g_term",
+        lambda: torch.ones(4),
+        "g_term of ToyHook gives (4,) numbers instead of",
+    ),
+    "no D": (
+        "opponent",
+        lambda D: None,
+        "opponent of ToyHook gives nothing. Fix: return a",
+    ),
+    "fails": (
+        "d_term",
+        fail,
+        "d_term of ToyHook fails on a batch: ValueError: no luck. Fix",
+    ),
+    "late": ("after_step", fail, "after_step of ToyHook fails on a batch: ValueError: no luck"),
+    "text noted": ("", fail, "the note 'mine' gives 'x' instead of one number"),
+    "number noted": ("", fail, ""),
+}
+
+
+@pytest.mark.parametrize("done", [name for name, (*_, said) in DONE.items() if said])
+def test_what_a_hook_does_wrong_is_said(done):
+    with pytest.raises(RecipeError, match=re.escape(DONE[done][2])):
+        set_up(toy(tricks=(ToyHook(done=done),))).advance(0)
+
+
+def test_a_note_may_be_a_plain_number():
+    setup = set_up(toy(tricks=(ToyHook(done="number noted"),)))
+    assert setup.step(0, setup.feed)["mine"].item() == 2.5
