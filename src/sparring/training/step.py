@@ -252,7 +252,7 @@ class Step:
         several = len({v.pair for v in views}) > 1
         for view in views:
             for k, t in view.notes.items():
-                number = torch.as_tensor(one_number(t, f"the note '{k}'"))
+                number = torch.as_tensor(one_number(t, f"the note '{k}'"), device=self.device.torch)
                 stats[f"{k}_{view.pair}" if several else k] = number
         return stats
 
