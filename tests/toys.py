@@ -248,6 +248,17 @@ class Pictures:
         return Pictures(str(path))
 
 
+def other(value: Any) -> Any:
+    """Another value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value / 2
+    raise AssertionError(f"no other value of {value!r}")
+
+
 def flip_a_bit(path: Any, seed: int = 0) -> None:
     """Changes one bit of a file, not at its start."""
     data = bytearray(path.read_bytes())

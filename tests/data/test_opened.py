@@ -64,6 +64,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "columns": (images(labels=FLOAT[:, 0, 0], classes=tuple("abcde")), "labels have 6 columns"),
     "nan label": (images(labels=FLOAT[:, 0, 0] / 0 * 0), "a label is not finite"),
     "inputs": (images(inputs=Images(U8[:5])), "5 inputs to 20 images .* Fix: paired=False"),
+    "wrong inputs": (
+        images(inputs=Images(FLOAT.abs() * 200)),
+        "pixels are from .* in the inputs of ToyMade",
+    ),
     "flat modes": (
         lambda: Points(torch.zeros(2), 0.1, lambda n, generator: torch.zeros(n), torch.sum),
         r"modes are a tensor \(2,\)",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import SMALL, TRANSLATORS, Pictures, set_up, toy, weights
+from toys import SMALL, TRANSLATORS, Pictures, other, set_up, toy, weights
 
 from sparring.data import Npz, Pairs
 from sparring.errors import RecipeError
@@ -40,21 +40,14 @@ OTHERS: dict[str, Any] = {
     "depth": 2,
     "d_layers": 1,
 }
+UPS = {"resize": "transposed", "transposed": "resize"}
 
 
-def other(field: str, value: Any) -> Any:
-    """Another value of a field."""
-    if field in OTHERS:
-        return OTHERS[field]
-    if field == "up":
-        return "resize" if value == "transposed" else "transposed"
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return value + 1
-    if isinstance(value, float):
-        return value / 2
-    raise AssertionError(f"no other value of {field}={value!r}")
+def changed(nets: Nets, field: str) -> Nets:
+    """The same with another value of a field."""
+    value = getattr(nets, field)
+    new = UPS[value] if field == "up" else OTHERS[field] if field in OTHERS else other(value)
+    return replace(nets, **{field: new})
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +91,7 @@ def test_a_field_changes_the_weights(cls, field, trained):
         with pytest.raises(RecipeError, match="told no condition"):
             replace(nets, condition=OTHERS[field])
         return
-    changed = replace(nets, **{field: other(field, getattr(nets, field))})
-    one, two = trained(nets), trained(changed)
+    one, two = trained(nets), trained(changed(nets, field))
     assert one.keys() != two.keys() or any(
         one[n].shape != two[n].shape or not torch.equal(one[n], two[n]) for n in one
     )

@@ -54,12 +54,15 @@ def _images(images: Images, size: tuple[int, int] | None, where: str) -> Images:
             why="open is asked for that size",
             fix=f"scale them in open, or --size {height}x{width}",
         )
-    if images.inputs is not None and images.paired and len(images.inputs) != len(images):
-        raise DataError(
-            f"{len(images.inputs)} inputs to {len(images)} images",
-            where=where,
-            fix="paired=False where they are a set of their own",
-        )
+    if images.inputs is not None:
+        inputs = _images(images.inputs, None, f"the inputs of {where}")
+        if images.paired and len(inputs) != len(images):
+            raise DataError(
+                f"{len(inputs)} inputs to {len(images)} images",
+                where=where,
+                fix="paired=False where they are a set of their own",
+            )
+        images = replace(images, inputs=inputs)
     if images.labels is not None:
         _check_labels(images.labels, len(images), where)
         images = replace(images, classes=_classes(images.labels, tuple(images.classes), where))

@@ -41,8 +41,8 @@ class View:
     a view; d_step: a step of D's optimiser as a function of weights, gradients and what it
     remembers, all by name ({} for what it remembers now); ask: the logits of a D, of inputs and
     their conditions, float32; boundary: the logit above which D says "real"; bf16: whether fakes
-    and logits are rounded to it; mean: the mean over processes; notes: 0-d tensors to log or to
-    carry to `after_step`.
+    and logits are rounded to it; mean: the mean over processes; notes: 0-d tensors, or plain
+    numbers, to log or to carry to `after_step`.
 
     No field refers to the view itself: such a cycle keeps a step's tensors until it is collected.
     """
