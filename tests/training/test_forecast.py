@@ -187,11 +187,40 @@ def test_nothing_is_timed_twice_or_for_nobody(
     made = Pictures.write(tmp_path / "a.npz")
     recipe = replace(recipe, data=Npz(path=made.path), held_out=0, precision="auto")
     run = train(recipe, tmp_path / "c", minutes=1, quiet=True)
-    assert [c[3] for c in calls] == ["fp32", "fp32", "bf16"]
+    assert [c[3] for c in calls] == ["fp32", *["fp32", "bf16"] * 3]
     assert run.recipe.precision == "fp32"
     assert run.recipe.images == 480  # 0.9 * 9 images/s * 60 s, in whole batches
     log = (tmp_path / "b" / "train.log").read_text()
     assert "time: about 0:36 for 320 images at 9 img/s" in log
+
+
+def test_a_busy_moment_does_not_shorten_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = iter([5.0, 100.0, 7.0])
+    counting(monkeypatch, lambda *_: next(speeds))
+    run = train(replace(RING, metrics=()), tmp_path / "run", minutes=0.1, quiet=True)
+    assert run.recipe.images == 544  # 0.9 * 100 images/s * 6 s, in whole batches
+
+
+def test_a_run_that_took_far_from_its_minutes_says_so() -> None:
+    recipe = replace(RING, images=600)
+    for fine in (41.0, 60.0, 79.0):
+        assert not forecast.astray(recipe, 1.0, fine)
+    assert not forecast.astray(recipe, 0.1, 1.0)  # a few seconds are no matter
+    early = forecast.astray(recipe, 1.0, 15.0)
+    assert early.startswith("time: 0:15 of the 1:00 asked for, as the machine was slower")
+    assert early.endswith("--images 2400 would take about that long")
+    late = forecast.astray(recipe, 1.0, 120.0)
+    assert late.startswith("time: 2:00 of the 1:00 asked for, as the machine was faster")
+    assert late.endswith("--images 300 would take about that long")
+
+
+def test_such_a_run_ends_with_that_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting(monkeypatch, lambda *_: 1.0)
+    run = train(replace(RING, metrics=()), tmp_path / "run", minutes=1, quiet=True)
+    last = run.log.read_text().splitlines()[-1]
+    assert " of the 1:00 asked for, as the machine was slower when it was timed" in last
 
 
 def test_schedules_end_with_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from sparring.recipe import Recipe, differences, read_recipe
 from sparring.runs import Run, create_run, locked, open_run, refuse_existing
 from sparring.training.checkpoint import newest_checkpoint
 from sparring.training.device import Device
-from sparring.training.forecast import plan
+from sparring.training.forecast import astray, plan
 from sparring.training.inherit import Inheritance, inherit
 from sparring.training.loop import End, Loop
 from sparring.training.setup import Material, Setup, open_data
@@ -75,6 +75,9 @@ def train(
             terminal.say(line)
         watchers = _watchers(on_tick, watch, found, terminal)
         Loop(run, setup, material, terminal, watchers, on_end).go(0)
+        spent = run.stats()[-1]["seconds"]
+        if minutes is not None and (line := astray(recipe, minutes, spent)):
+            terminal.say(line)
     return run
 
 
