@@ -11,7 +11,7 @@ import torch
 from toys import set_up, toy
 
 from sparring.errors import RecipeError
-from sparring.tricks import Trick
+from sparring.tricks import Trick, View
 
 
 class ToyHook(Trick):
@@ -86,6 +86,62 @@ DONE: dict[str, tuple[str, Callable[..., Any], str]] = {
 def test_what_a_hook_does_wrong_is_said(done):
     with pytest.raises(RecipeError, match=re.escape(DONE[done][2])):
         set_up(toy(tricks=(ToyHook(done=done),))).advance(0)
+
+
+class ToyReader(Trick):
+    """Reads in one hook what D says, there or not, and notes it."""
+
+    hook: str = "g_term"
+    field: str = "real_logits"
+
+    def _read(self, hook: str, view: View) -> Any:
+        return getattr(view, self.field) if hook == self.hook else None
+
+    def fakes(self, view, state, batch):
+        self._read("fakes", view)
+        return batch
+
+    def d_term(self, view, state):
+        return 0.0 if self._read("d_term", view) is None else self._read("d_term", view).mean()
+
+    def g_term(self, view, state):
+        return 0.0 if self._read("g_term", view) is None else self._read("g_term", view).mean()
+
+
+class ToyRealReader(ToyReader):
+    """Says that it reads D(real) in G's turn."""
+
+    needs_real = True
+
+
+@pytest.mark.parametrize("field", ["real_seen", "real_logits", "real_features"])
+def test_reading_reals_in_the_turn_of_g_unsaid_is_told_what_to_write(field):
+    said = f"g_term of ToyReader fails on a batch: AttributeError: {field} is there in G's turn "
+    with pytest.raises(RecipeError, match=re.escape(said + "only with needs_real = True")):
+        set_up(toy(tricks=(ToyReader(field=field),))).advance(0)
+
+
+def test_reading_what_d_says_before_it_is_asked_is_said():
+    with pytest.raises(RecipeError, match="fake_logits is there only once D is asked"):
+        set_up(toy(tricks=(ToyReader(hook="fakes", field="fake_logits"),))).advance(0)
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [ToyRealReader(), ToyReader(field="fake_logits"), ToyReader(hook="d_term")],
+    ids=str,
+)
+def test_what_is_there_is_read(trick):
+    loss = set_up(toy(tricks=(trick,))).advance(0)["g_loss"]
+    assert torch.isfinite(loss)
+
+
+def test_a_view_knows_what_it_has_not():
+    setup = set_up(toy())
+    (view,) = setup.step.views("g", setup.step.deal(setup.feed(0), 0, "g", grad=False), 0)
+    with pytest.raises(AttributeError, match="a view has no 'logits'"):
+        view.logits  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+    assert "real_logits" not in repr(view)
 
 
 def test_a_note_may_be_a_plain_number():

@@ -34,6 +34,16 @@ class RehearsedHalf(Loss):
         return (fake - real).mean()
 
 
+class RehearsedReader(Loss):
+    """A loss whose half for G reads D(real) without saying so."""
+
+    def d(self, real, fake, rng=None):
+        return (fake - real).mean()
+
+    def g(self, real, fake, rng=None):
+        return (real - fake).mean()
+
+
 class RehearsedTrick(Trick):
     """A trick whose term forgets the mean."""
 
@@ -105,6 +115,12 @@ def test_a_loss_of_many_numbers_is_refused():
 def test_a_loss_without_a_half_is_refused():
     with pytest.raises(RecipeError, match=r"RehearsedHalf\.g is not complete"):
         start(loss=RehearsedHalf())
+
+
+def test_a_loss_that_reads_reals_unsaid_is_told_what_to_write():
+    """Else D is not asked about them in G's turn, and the loss has nothing to read."""
+    with pytest.raises(RecipeError, match=r"Reader\.g reads D\(real\)\. Fix: .*needs_real = True"):
+        start(loss=RehearsedReader())
 
 
 def test_a_term_of_many_numbers_is_refused():

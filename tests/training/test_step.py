@@ -228,4 +228,4 @@ def test_ds_objective_as_a_function_of_d():
         other.w.mul_(2)
     assert_close(view.d_loss(other, view), 2 * w @ (theta - setup.feed(0).x.mean(0)))
     assert view.D is setup.players["D"]
-    assert len(view.real_logits) == 0
+    assert not hasattr(view, "real_logits")

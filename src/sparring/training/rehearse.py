@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparring.errors import RecipeError
 from sparring.games import Pair, Players
+from sparring.losses import Loss
 from sparring.parts import show
 from sparring.randomness import Draws
 from sparring.recipe import Recipe
@@ -31,13 +32,22 @@ def rehearse(recipe: Recipe, players: Players, batch: Batch, device: Device) -> 
         for pair in attempt(G, lambda: recipe.game.pairs(players, batch, draws)):
             _generated(G, pair)
             real, fake = (attempt(D, partial(_judged, pair, x)) for x in (pair.real, pair.fake))
-            for side in ("d", "g"):
-                loss = getattr(recipe.loss, side)
-                name = f"{type(recipe.loss).__name__}.{side}"
-                rng = draws("loss")
-                one_number(attempt(name, partial(loss, real.float(), fake.float(), rng)), name)
+            _lost(recipe.loss, real.float(), fake.float(), draws("loss"))
     for net in players.values():
         net.train()
+
+
+def _lost(loss: Loss, real: Tensor, fake: Tensor, rng: Draws) -> None:
+    """Both sides' losses; G's is told D(real) only where it says that it reads it."""
+    d, g = (f"{type(loss).__name__}.{side}" for side in "dg")
+    one_number(attempt(d, partial(loss.d, real, fake, rng)), d)
+    one_number(attempt(g, partial(loss.g, real, fake, rng)), g)
+    if loss.needs_real:
+        return
+    try:
+        one_number(loss.g(None, fake, rng), g)
+    except Exception as e:
+        raise RecipeError(f"{g} reads D(real)", fix="write needs_real = True in its class") from e
 
 
 def _draws(recipe: Recipe, device: Device, name: str) -> Draws:

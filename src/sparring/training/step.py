@@ -121,9 +121,8 @@ class Step:
         view.fake_seen = self.see(view, view.fake)
         fake = ask(view.D, view.fake_seen, view.fake_c, autocast, features)
         view.fake_logits, view.fake_features = fake.logits, fake.features
-        loss = self.recipe.loss.g(
-            view.real_logits, view.fake_logits, self.calling(view, "loss").rng
-        )
+        told = view.real_logits if self.recipe.loss.needs_real else None
+        loss = self.recipe.loss.g(told, view.fake_logits, self.calling(view, "loss").rng)
         for key, trick in active:
             loss = loss + self.hook("g_term", view, key, trick) * trick.every
         return loss

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ Follow = Callable[
 ]
 CLASS_LOGITS = "class_logits"  # the layer in which D guesses the condition, where it does
 DECODED = "decoded"  # begins the names of the images that D decodes from its layers, where it does
+
+_ANSWERS = tuple(f"{x}_{y}" for x in ("real", "fake") for y in ("seen", "logits", "features"))
 
 
 @dataclass
@@ -43,6 +45,9 @@ class View:
     their conditions, float32; boundary: the logit above which D says "real"; bf16: whether fakes
     and logits are rounded to it; mean: the mean over processes; notes: 0-d tensors, or plain
     numbers, to log or to carry to `after_step`.
+
+    What D sees and says is there once D is asked; of real images in G's turn only where the loss or
+    a trick has `needs_real`. Before, reading it is an AttributeError.
 
     No field refers to the view itself: such a cycle keeps a step's tensors until it is collected.
     """
@@ -67,16 +72,24 @@ class View:
     bf16: bool = False
     mean: Callable[[Tensor], Tensor] = lambda x: x
     notes: dict[str, Tensor] = field(default_factory=dict)
-    real_seen: Tensor = field(default_factory=Tensor)
-    fake_seen: Tensor = field(default_factory=Tensor)
-    real_logits: Tensor = field(default_factory=Tensor)
-    fake_logits: Tensor = field(default_factory=Tensor)
-    real_features: dict[str, Tensor] = field(default_factory=dict)
-    fake_features: dict[str, Tensor] = field(default_factory=dict)
+    real_seen: Tensor = field(init=False, repr=False)
+    fake_seen: Tensor = field(init=False, repr=False)
+    real_logits: Tensor = field(init=False, repr=False)
+    fake_logits: Tensor = field(init=False, repr=False)
+    real_features: dict[str, Tensor] = field(init=False, repr=False)
+    fake_features: dict[str, Tensor] = field(init=False, repr=False)
     real_slopes: Tensor | None = None
     fake_slopes: Tensor | None = None
     caller: str = ""
     _rngs: dict[str, Draws] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        """Says why a field is not there; called for no other."""
+        if name not in _ANSWERS:
+            raise AttributeError(f"a view has no '{name}'")
+        if self.side == "g" and name.startswith("real"):
+            raise AttributeError(f"{name} is there in G's turn only with needs_real = True")
+        raise AttributeError(f"{name} is there only once D is asked")
 
     @property
     def rng(self) -> Draws:
