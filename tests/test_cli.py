@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from sparring.cli import main
+from sparring.presets import preset
 from sparring.runs import Run, locked
 
 TINY = ["--images", "256", "--batch", "32", "--precision", "fp32"]
@@ -230,6 +232,15 @@ def test_inspect_and_list_json(photos: Path, capsys: pytest.CaptureFixture[str])
     assert "Hinge" in names
     assert main(["list"]) == 0
     assert "RelativisticPaired" in capsys.readouterr().out
+    assert main(["list", "Presets", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["parts"]["presets"]
+    assert all(re.search(r" \d{4}, .*arXiv:[\d.]+\d$", row["paper"]) for row in rows)
+
+
+@pytest.mark.parametrize("name", ["WGAN_GP", "wgangp", "Wgan-GP"])
+def test_case_and_hyphens_of_a_preset_do_not_matter(name: str) -> None:
+    assert preset(name, None, "cpu")[0] == "wgan-gp"
+    assert preset("Auto", None, "cpu")[0] == "fast"
 
 
 def test_minutes_become_images() -> None:

@@ -74,7 +74,7 @@ class Part:
 
 
 def _register(cls: type[Part]) -> None:
-    known = _PARTS.get(_key(cls.__name__))
+    known = _PARTS.get(key(cls.__name__))
     same = known and (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__)
     if known and not same:
         raise RecipeError(
@@ -82,10 +82,11 @@ def _register(cls: type[Part]) -> None:
             why=f"{known.__module__} has one already",
             fix="give yours another name",
         )
-    _PARTS[_key(cls.__name__)] = cls
+    _PARTS[key(cls.__name__)] = cls
 
 
-def _key(name: str) -> str:
+def key(name: str) -> str:
+    """What a name is known by: case, - and _ do not matter."""
     return name.lower().replace("-", "").replace("_", "")
 
 
@@ -182,7 +183,7 @@ def parse(text: str, kind: type[P]) -> P:
     if (
         kind.kind
         and name
-        and _key(name) not in _PARTS
+        and key(name) not in _PARTS
         and re.fullmatch(r"[\w-]+(\(.*)?", text, re.S)
     ):
         _refuse_yielded(name)
@@ -199,7 +200,7 @@ def parse(text: str, kind: type[P]) -> P:
 
 def _refuse_yielded(name: str) -> None:
     """RecipeError, with the parts to write, where `name` is no part but what parts give."""
-    found = _yielding(_key(name))
+    found = _yielding(key(name))
     if found:
         these = " and ".join(c.__name__ for c, _ in found)
         raise RecipeError(
@@ -209,14 +210,14 @@ def _refuse_yielded(name: str) -> None:
         )
 
 
-def _yielding(key: str) -> list[tuple[type[Part], str]]:
+def _yielding(wanted: str) -> list[tuple[type[Part], str]]:
     """The parts that give what has this key, each with the text to write."""
-    found = [(c, c.__name__) for c in catalogue(Part) if key in map(_key, c.yields)]
+    found = [(c, c.__name__) for c in catalogue(Part) if wanted in map(key, c.yields)]
     for c in catalogue(Part):
-        if c.ending and key.endswith(_key(c.ending)):
-            inner = key.removesuffix(_key(c.ending))
+        if c.ending and wanted.endswith(key(c.ending)):
+            inner = wanted.removesuffix(key(c.ending))
             around = fields(c)[0].name  # pyright: ignore[reportArgumentType]
-            named = [p for p in catalogue(_KINDS[c.kind]) if _key(p.__name__) == inner and p != c]
+            named = [p for p in catalogue(_KINDS[c.kind]) if key(p.__name__) == inner and p != c]
             for part in [p for p, _ in _yielding(inner)[:1] if p != c] or named:
                 # In quotes, since a shell would take the brackets for its own.
                 found.append((c, f'"{c.__name__}({around}={part.__name__}())"'))
@@ -263,7 +264,7 @@ def _value(node: ast.expr, also: dict[str, Callable[..., Any]]) -> Any:
 
 def _refuse_word(name: str, also: typing.Container[str]) -> None:
     """RecipeError, with what to write, where `name` is no part and may be a word without quotes."""
-    if name in also or _key(name) in _PARTS:
+    if name in also or key(name) in _PARTS:
         return
     _refuse_yielded(name)
     hint, why = nearest(name, [c.__name__ for c in _PARTS.values()]), f"text is quoted, '{name}'"
@@ -280,7 +281,7 @@ def call(
     also: dict[str, Callable[..., Any]] | None = None,
 ) -> Any:
     """Makes the part called `name` with the fields `given`."""
-    cls: Any = (also or {}).get(name) or _PARTS.get(_key(name))
+    cls: Any = (also or {}).get(name) or _PARTS.get(key(name))
     if cls is None:
         _refuse_yielded(name)
         names = [part.__name__ for part in _PARTS.values()]
@@ -299,8 +300,8 @@ def call(
 
 def nearest(word: str, words: typing.Iterable[str], say: str = ", did you mean '{}'?") -> str:
     """A hint naming the word of `words` most like `word`, or nothing."""
-    by_key = {_key(w): w for w in words}
-    found = difflib.get_close_matches(_key(word), by_key, n=1, cutoff=0.5)
+    by_key = {key(w): w for w in words}
+    found = difflib.get_close_matches(key(word), by_key, n=1, cutoff=0.5)
     if not found:
         return ""
     return say.format(by_key[found[0]])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from sparring.cli.parser import Parser, load_parts, print_json
 from sparring.errors import RecipeError
-from sparring.parts import Part, nearest, show, summary
+from sparring.parts import Part, key, nearest, show, summary
 
 
 def report_command(words: Sequence[str]) -> None:
@@ -88,12 +89,13 @@ def list_command(words: Sequence[str]) -> None:
     load_parts(args)
     found = _everything()
     if args.kind is not None:
-        if args.kind not in found:
+        kind = {key(name): name for name in found}.get(key(args.kind))
+        if kind is None:
             hint = nearest(args.kind, found)
             raise RecipeError(
                 f"no kind is called '{args.kind}'{hint}", fix=f"one of {', '.join(found)}"
             )
-        found = {args.kind: found[args.kind]}
+        found = {kind: found[kind]}
     if args.json:
         print_json("list", inputs=[args.kind] if args.kind else [], parts=found)
         return
@@ -118,10 +120,16 @@ def _everything() -> dict[str, list[dict[str, str]]]:
 
     found = {kind: [row(cls) for cls in catalogue(base)] for kind, base in kinds().items()}
     presets = [
-        {"name": name, "text": name, "summary": summary(f), "paper": ""}
+        {"name": name, "text": name, "summary": summary(f), "paper": _paper(f.__doc__ or "")}
         for name, f in PRESETS.items()
     ]
     return {"presets": presets, **found}
+
+
+def _paper(text: str) -> str:
+    """What a preset's docstring has between "Paper:" and its command."""
+    found = re.search(r"Paper: (.+?)\. Command:", " ".join(text.split()))
+    return found.group(1) if found else ""
 
 
 def _signature(cls: type[Part]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sparring.data import Pairs, SideBySide, Source, Unpaired
 from sparring.errors import RecipeError
-from sparring.parts import nearest
+from sparring.parts import key, nearest
 from sparring.presets import modern, textbook, translation
 from sparring.presets.script import recipe_of
 from sparring.recipe import Recipe
@@ -51,11 +51,11 @@ def preset(name: str, data: Source | None, device: str) -> tuple[str, Recipe]:
     auto: `mixture1d` for points, `pix2pix` for pairs of images, `cyclegan` for two sets, `fast` for
     images on a CPU, `dcgan` on a GPU.
     """
-    if name == "auto":
+    if key(name) == "auto":
         name = _automatic(data, device)
-    name = name if ":" in name else name.lower().replace("_", "-")
-    if name in PRESETS:
-        return name, PRESETS[name]()
+    known = {key(n): n for n in PRESETS}.get(key(name))
+    if known:
+        return known, PRESETS[known]()
     if ":" in name:
         file, function = name.rsplit(":", 1)
         return function, recipe_of(Path(file), function)
