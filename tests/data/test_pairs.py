@@ -253,6 +253,69 @@ def test_sets_without_pairs_are_divided_apart(tmp_path):
     assert len(one) == 20
 
 
+@pytest.mark.parametrize(
+    ("inputs", "targets", "asked", "held"),
+    [
+        (340, 100, None, 20),  # a fifth of the smaller set
+        (100, 340, None, 20),
+        (2_000, 700, None, 64),
+        (340, 400, 80, 68),  # no more than a fifth of the inputs
+        (4, 100, None, 0),
+        (100, 4, None, 0),
+    ],
+)
+def test_what_is_held_out_of_two_sets_is_so_again(tmp_path, inputs, targets, asked, held):
+    """A run opens its data by the number that came out: training, resuming and scoring agree."""
+    a, b = (arrays(tmp_path / f"{n}.npz", n, n) for n in (inputs, targets))
+    images = Unpaired(input=a, target=b).open()
+    train, first = divide(images, asked)
+    assert first is None or first.inputs is not None
+    counts = (0, 0) if first is None else (len(first), len(first.inputs or ()))
+    assert counts == (asked or held, held)
+    again, second = divide(images, counts[0])
+    assert again.digest == train.digest
+    assert (second and second.digest) == (first and first.digest)
+
+
+def test_photos_of_two_sets_are_held_out_whole_and_so_again(tmp_path):
+    rng = np.random.default_rng(0)
+    for side, photos in (("A", 17), ("B", 31)):
+        for i in range(photos):
+            noise = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+            write(tmp_path / side, f"{i}.png", noise)
+    a, b = (Folder(path=str(tmp_path / side), patches=6) for side in "AB")
+    images = Unpaired(input=a, target=b).open((8, 8))
+    train, held = divide(images)
+    assert held is not None
+    assert held.inputs is not None
+    assert (len(held), len(held.inputs)) == (24, 24)
+    again, same = divide(images, len(held))
+    assert same is not None
+    assert (again.digest, same.digest) == (train.digest, held.digest)
+
+
+def test_one_photo_of_many_patches_beside_a_set_is_trained_on_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    for side, photos in (("A", 1), ("B", 20)):
+        for i in range(photos):
+            noise = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+            write(tmp_path / side, f"{i}.png", noise)
+    a, b = (Folder(path=str(tmp_path / side), patches=6) for side in "AB")
+    images = Unpaired(input=a, target=b).open((8, 8))
+    train, held = divide(images)
+    assert held is None
+    assert (len(train), len(train.inputs or ())) == (120, 6)
+    with pytest.raises(RecipeError, match="patches of one photo alone cannot be held out"):
+        divide(images, 12)
+
+
+def test_too_few_inputs_to_hold_any_out(tmp_path):
+    a, b = arrays(tmp_path / "a.npz", 4, 1), arrays(tmp_path / "b.npz", 100, 2)
+    said = r"cannot hold out 20 of each set: there are 4 inputs, .* Fix: --held-out 0"
+    with pytest.raises(RecipeError, match=said):
+        divide(Unpaired(input=a, target=b).open(), 20)
+
+
 def test_sets_without_pairs_need_no_classes(tmp_path):
     """Images beside folders of images are refused only where the folders are classes."""
     a, b = folders(tmp_path)

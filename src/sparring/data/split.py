@@ -57,20 +57,38 @@ def take(images: Images, index: Tensor) -> Images:
 def divide(images: Images, held_out: int | None = None) -> tuple[Images, Images | None]:
     """The images to train on and those held out, None for none, as `split` says.
 
-    Inputs that are a set of their own are divided by themselves, in the same way; of them no more
-    than a fifth is held out. Patches of one photo stay together. Raises RecipeError.
+    Patches of one photo stay together. Inputs that are a set of their own are divided by
+    themselves: as many are held out of each set, None counting by the smaller one, but no more than
+    a fifth of the inputs. Raises RecipeError.
     """
+    asked, inputs = held_out is not None, images.inputs
+    if inputs is None or images.paired:
+        return _divide(images, held_out, asked)
+    number = held_out if asked else len(split(min(len(images), len(inputs)))[1])
+    train, held = _divide(images, number, asked)
+    # By what came out, which is what the recipe keeps: opened again it gives the same.
+    many = min(len(held) if held else 0, len(inputs) // 5)
+    train_inputs, held_inputs = _divide(inputs, many, asked)
+    if held and held_inputs:
+        return (
+            with_inputs(train, train_inputs, paired=False),
+            with_inputs(held, held_inputs, paired=False),
+        )
+    if held and asked:
+        raise RecipeError(
+            f"cannot hold out {held_out} of each set",
+            why=f"there are {len(inputs)} inputs, of which no more than a fifth is held out",
+            fix="--held-out 0",
+        )
+    return images, None
+
+
+def _divide(images: Images, held_out: int | None, asked: bool) -> tuple[Images, Images | None]:
+    """One set, with the inputs that belong to it. asked: whether the user gave the number."""
     inside, outside = split(len(images), held_out)
     if images.groups is not None:
-        inside, outside = _by_group(images.groups, len(outside), asked=held_out is not None)
-    train, held = take(images, inside), take(images, outside) if len(outside) else None
-    if images.inputs is None or images.paired:
-        return train, held
-    many = None if held_out is None else min(held_out, len(images.inputs) // 5)
-    inputs, others = divide(images.inputs, many)
-    return with_inputs(train, inputs, paired=False), (
-        None if held is None or others is None else with_inputs(held, others, paired=False)
-    )
+        inside, outside = _by_group(images.groups, len(outside), asked)
+    return take(images, inside), take(images, outside) if len(outside) else None
 
 
 def _by_group(groups: Tensor, least: int, asked: bool) -> tuple[Tensor, Tensor]:
