@@ -120,6 +120,17 @@ def test_a_broken_image_in_a_stream_is_replaced_always_by_the_same(shards, caplo
     assert again.uint8(index)[:, 0, 0, 0].tolist() == first
 
 
+def test_a_stream_of_which_nothing_can_be_read_ends(tmp_path):
+    """However few the images are: no other one can take a place."""
+    for i in range(3):
+        Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+    images = Folder(path=str(tmp_path), keep="stream").open()
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"gone")
+    with pytest.raises(DataError, match=r"too many unreadable images.*3 so far"):
+        images.uint8(torch.tensor([0]))
+
+
 def test_too_many_broken_images_stop_a_stream(tmp_path):
     members = {f"{i:02}.png": png(i)[: None if i < 9 else -20] for i in range(30)}
     pack(tmp_path / "x.tar", members)

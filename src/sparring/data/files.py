@@ -26,7 +26,7 @@ from sparring.data.pixels import attempt, decoded, gathered, threads
 from sparring.data.plan import Plan, bytes_each, survey
 from sparring.data.rows import Rows
 from sparring.data.source import Images, Source
-from sparring.data.stream import Reader
+from sparring.data.stream import Reader, keep_open
 from sparring.data.tally import Tally
 from sparring.parts import require
 
@@ -66,9 +66,10 @@ class Files(Source, abstract=True):
     def open(self, size: Size | None = None) -> Images:
         """Raises DataError if nothing, one image only or too little can be read."""
         with ExitStack() as stack:
-            images = load(self, stack.enter_context(self.listing()), size).images
+            listing = stack.enter_context(self.listing())
+            images = load(self, listing, size).images
             if self.keep == "stream":
-                Reader.of(images).keep_open(stack.pop_all())
+                keep_open(listing, stack.pop_all())
             return images
 
     def table(self, content: Callable[[], bytes | None], where: str) -> Table | None:

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from sparring.data.decode import UnreadableError
-from sparring.data.rows import Rows
-from sparring.data.source import Images
+from sparring.data.listing import Listing
 from sparring.errors import DataError
 from sparring.randomness import generator
 
@@ -28,7 +27,7 @@ class Reader:
 
     one: the i-th image (H, W, C) and what its file was, or why there is none. In the place of an
     image that cannot be read stands another one, drawn by its number, always the same; each is
-    told once. Raises DataError when there are more than `limit` of them.
+    told once. Raises DataError when there are more than `limit` of them, or no others.
     """
 
     def __init__(
@@ -41,17 +40,6 @@ class Reader:
     ) -> None:
         self.one, self.names, self.where, self.limit = one, names, where, limit
         self.threads, self.failed = threads, dict[int, str]()
-
-    @classmethod
-    def of(cls, images: Images) -> Reader:
-        """The reader behind a set of images that is streamed."""
-        assert isinstance(images.pixels, Rows)
-        assert isinstance(images.pixels.read, cls)
-        return images.pixels.read
-
-    def keep_open(self, stack: ExitStack) -> None:
-        """Closes what is read from when nobody can read any more."""
-        weakref.finalize(self, stack.close)
 
     def __call__(self, index: Tensor) -> Tensor:
         places = index.tolist()
@@ -73,7 +61,7 @@ class Reader:
             if place not in self.failed:
                 self.failed[place] = str(found)
                 _log.warning("left out %s: %s", self.names[place], found)
-            if len(self.failed) > self.limit:
+            if len(self.failed) > min(self.limit, len(self.names) - 1):
                 raise DataError(
                     "too many unreadable images",
                     where=self.where,
@@ -81,3 +69,8 @@ class Reader:
                     fix=f"sparring inspect {self.where}",
                 )
             place = int(torch.randint(len(self.names), (), generator=rng))
+
+
+def keep_open(listing: Listing, stack: ExitStack) -> None:
+    """Closes what a listing opens its files from when nobody can open them any more."""
+    weakref.finalize(listing.open, stack.close)
