@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
 from zipfile import ZipFile
@@ -214,6 +215,91 @@ def test_sets_that_are_no_files_are_matched_by_order(tmp_path):
     c = arrays(tmp_path / "c.npz", 6, 3)
     with pytest.raises(DataError, match="6 inputs, 5 targets"):
         Pairs(input=c, target=b).open()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "asked", "fix"),
+    [
+        ((8, 8), (16, 16), None, "--size 8x8, which scales both"),
+        ((16, 8), (8, 4), None, "--size 8x4, which scales both"),
+        ((16, 8), (8, 16), None, "scale the images of a pair to one size"),
+        ((16, 8), (8, 16), (8, 8), "scale the images of a pair to one size"),
+    ],
+)
+def test_pairs_by_order_of_two_sizes_are_refused(tmp_path, one, other, asked, fix):
+    """Cropped each to a shape of its own they would no longer match, place by place."""
+    a, b = arrays(tmp_path / "a.npz", 5, 1, (*one, 1)), arrays(tmp_path / "b.npz", 5, 2, other)
+    said = "the sizes of the two sides differ.*inputs are {}x{}, targets {}x{}".format(*one, *other)
+    with pytest.raises(DataError, match=f"{said}. Fix: {fix}"):
+        Pairs(input=a, target=b).open(asked)
+
+
+def test_pairs_by_order_of_two_sizes_are_scaled_alike_where_that_is_asked(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (5, 8, 4, 3), dtype=np.uint8)
+    np.savez(tmp_path / "small.npz", arr_0=x)
+    np.savez(tmp_path / "large.npz", arr_0=x.repeat(2, 1).repeat(2, 2))
+    a, b = (Npz(path=str(tmp_path / f"{name}.npz")) for name in ("large", "small"))
+    for size in ((8, 4), (4, 4)):
+        images = Pairs(input=a, target=b).open(size)
+        assert images.inputs is not None
+        assert images.shape == images.inputs.shape == (3, *size)
+        assert np.array_equal(as_array(images.inputs), as_array(images))
+
+
+def test_files_that_are_matched_by_order_have_the_size_of_the_others(tmp_path):
+    """Neither a square nor a multiple of eight, as files without an order have by themselves."""
+    a, _ = folders(tmp_path)
+    b = arrays(tmp_path / "b.npz", 6, 1, (12, 16, 3))
+    images = Pairs(input=a, target=b).open()
+    assert images.inputs is not None
+    assert images.shape == images.inputs.shape == (3, 12, 16)
+    write(tmp_path / "A", "x/3.png", pixels(3, 12, 12))
+    with pytest.raises(DataError, match=r"inputs are 12x12 and 12x16, targets 12x16. Fix: scale"):
+        Pairs(input=a, target=b).open((12, 12))
+
+
+def test_sets_without_pairs_are_never_enlarged(tmp_path):
+    a, b = arrays(tmp_path / "a.npz", 5, 1, (16, 8, 3)), arrays(tmp_path / "b.npz", 5, 2, (8, 16))
+    images = Unpaired(input=a, target=b).open()
+    assert images.inputs is not None
+    assert images.shape[1:] == images.inputs.shape[1:] == (8, 8)
+
+
+def test_streamed_pairs_are_refused(tmp_path):
+    """Each side would put another image in the place of one that turns out to be broken."""
+    a, b = folders(tmp_path)
+    stream = replace(a, keep="stream")
+    for pair in (
+        Pairs(input=stream, target=b),
+        Pairs(input=b, target=stream),
+        Pairs(input=stream, target=arrays(tmp_path / "b.npz", 6, 1, (12, 16, 3))),
+    ):
+        with pytest.raises(DataError, match=r"pairs are not streamed.*Fix: keep='cache'"):
+            pair.open((12, 16))
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_halves_that_are_streamed_stay_pairs(tmp_path, archived):
+    """The place of a broken file is taken by one other, on both sides."""
+    for i in range(6):
+        write(tmp_path / "in", f"{i}.png", np.concatenate([pixels(i), pixels(i)], 1))
+    (tmp_path / "in/3.png").write_bytes((tmp_path / "in/3.png").read_bytes()[:300])
+    with ZipFile(tmp_path / "in.zip", "w") as archive:
+        for file in sorted((tmp_path / "in").iterdir()):
+            archive.write(file, file.name)
+    path = str(tmp_path / "in")
+    files = Zip(path=f"{path}.zip", keep="stream") if archived else Folder(path=path, keep="stream")
+    images = SideBySide(images=files).open((12, 16))
+    assert images.inputs is not None
+    everything = torch.arange(6)
+    assert torch.equal(images.uint8(everything), images.inputs.uint8(everything))
+
+
+def test_both_sides_are_cut_into_the_same_patches(tmp_path):
+    a, b = folders(tmp_path)
+    for one, other in ((4, 0), (0, 4), (4, 2)):
+        with pytest.raises(DataError, match=f"input has patches={one}, target patches={other}"):
+            Pairs(input=replace(a, patches=one), target=replace(b, patches=other)).open((4, 4))
 
 
 def test_points_are_not_translated(tmp_path):

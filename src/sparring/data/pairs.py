@@ -6,7 +6,9 @@ The image that is wanted is an image like any other; its input rides along in `I
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from fractions import Fraction
 from typing import Literal
 from unicodedata import normalize
 
@@ -22,6 +24,7 @@ from sparring.data.patches import patch_size, patched, patches
 from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import take, with_inputs
+from sparring.data.stream import keep_open
 from sparring.errors import DataError
 
 _NAMED = 5  # files named in an error
@@ -38,9 +41,12 @@ class SideBySide(Source):
 
     def open(self, size: Size | None = None) -> Images:
         """The wanted halves with the others as their inputs. Raises DataError."""
-        with self.images.listing() as listing:
+        with ExitStack() as stack:
+            listing = stack.enter_context(self.images.listing())
             _refuse_upright(listing)
             halves = [_half(self.images, listing, half, size) for half in (0, 1)]
+            if self.images.keep == "stream":
+                keep_open(listing, stack.pop_all())
         return _joined(*(halves if self.input == "left" else halves[::-1]))
 
 
@@ -48,7 +54,8 @@ class Pairs(Source):
     """Pairs in two places: the images of `input` and of `target` whose paths agree.
 
     Endings may differ (1.jpg, 1.png), and so may the name of one folder around everything, which
-    archives have. Sets that are no files are matched by their order.
+    archives have. Sets that are no files are matched by their order, and their images are all of
+    one size, or of one shape where a size is asked for.
     """
 
     input: Source = Folder()
@@ -56,8 +63,10 @@ class Pairs(Source):
 
     def open(self, size: Size | None = None) -> Images:
         """Raises DataError for an image without its counterpart, or of another size."""
+        _refuse_streamed(self.input, self.target)
         if not (isinstance(self.input, Files) and isinstance(self.target, Files)):
             return self._in_order(size)
+        _refuse_patches(self.input, self.target)
         with self.input.listing() as a, self.target.listing() as b:
             _refuse_empty(a, b)
             order = _matched(a, b)
@@ -73,7 +82,13 @@ class Pairs(Source):
         return _joined(first, second)
 
     def _in_order(self, size: Size | None) -> Images:
-        inputs, targets = _both(self.input, self.target, size)
+        sides = self.input, self.target
+        own = [None if isinstance(side, Files) else _images(side, None) for side in sides]
+        size = _one_size(*map(_sizes, sides, own), size)
+        inputs, targets = (
+            _images(side, size) if images is None or images.shape[1:] != size else images
+            for side, images in zip(sides, own, strict=True)
+        )
         if len(inputs) != len(targets):
             raise DataError(
                 "these are no pairs", why=f"{len(inputs)} inputs, {len(targets)} targets"
@@ -89,7 +104,10 @@ class Unpaired(Source):
 
     def open(self, size: Size | None = None) -> Images:
         """Raises DataError where one of the sets is unusable."""
-        inputs, targets = _both(self.input, self.target, size)
+        inputs, targets = _images(self.input, size), _images(self.target, size)
+        if inputs.shape[1:] != targets.shape[1:]:  # the smaller height, the smaller width
+            height, width = map(min, inputs.shape[1:], targets.shape[1:])
+            inputs, targets = (_images(s, (height, width)) for s in (self.input, self.target))
         return with_inputs(targets, inputs, paired=False)
 
 
@@ -146,13 +164,31 @@ def _places(kept: Sequence[int], both: set[int]) -> Tensor:
     return torch.tensor([place for place, i in enumerate(kept) if i in both])
 
 
-def _both(a: Source, b: Source, size: Size | None) -> tuple[Images, Images]:
-    """Both sets at one size: the one asked for, or the smaller one of their own."""
-    first, second = _images(a, size), _images(b, size)
-    if first.shape[1:] != second.shape[1:]:
-        least = min(first.shape[1:], second.shape[1:])
-        first, second = _images(a, (least[0], least[1])), _images(b, (least[0], least[1]))
-    return first, second
+def _sizes(source: Source, images: Images | None) -> set[Size]:
+    """Heights and widths of a source's images: of those it gives unasked, else of its files."""
+    if images is not None:
+        return {(images.shape[1], images.shape[2])}
+    assert isinstance(source, Files)
+    with source.listing() as listing:
+        return {(h.height, h.width) for h in _headers(listing) if h is not None}
+
+
+def _one_size(inputs: set[Size], targets: set[Size], size: Size | None) -> Size | None:
+    """That of both sides of pairs, or the one asked for; DataError where it would crop each side
+    in its own way."""
+    both = inputs | targets
+    alike = len({Fraction(*s) for s in both}) == 1
+    if len(both) < 2 or (alike and size is not None):
+        return size or next(iter(both), None)
+    a, b = (" and ".join(f"{h}x{w}" for h, w in sorted(s)[:_NAMED]) for s in (inputs, targets))
+    least = "{}x{}".format(*min(both))
+    raise DataError(
+        "the sizes of the two sides differ",
+        why=f"inputs are {a}, targets {b}",
+        fix=f"--size {least}, which scales both"
+        if alike
+        else "scale the images of a pair to one size",
+    )
 
 
 def _images(source: Source, size: Size | None) -> Images:
@@ -233,6 +269,27 @@ def _refuse_empty(*listings: Listing) -> None:
     for listing in listings:
         if not listing.names:
             raise DataError("no image found", where=listing.where, fix=f"ls {listing.where}")
+
+
+def _refuse_streamed(*sides: Source) -> None:
+    """DataError for sides that are decoded when shown: each by itself would put another image in
+    the place of one that cannot be read."""
+    if any(isinstance(side, Files) and side.keep == "stream" for side in sides):
+        raise DataError(
+            "pairs are not streamed",
+            why="a pair is left out as a whole, which is known once both images are decoded",
+            fix="keep='cache', which decodes them once and holds none in memory",
+        )
+
+
+def _refuse_patches(a: Files, b: Files) -> None:
+    if a.patches != b.patches:
+        raise DataError(
+            "both images of a pair are cut at the same places",
+            where=f"{a.path} and {b.path}",
+            why=f"input has patches={a.patches}, target patches={b.patches}",
+            fix="give both the same patches",
+        )
 
 
 def _refuse_upright(listing: Listing) -> None:
