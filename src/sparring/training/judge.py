@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sparring.nets.normalise import precise
 from sparring.tricks import Trick, View, slopes
 
 Features = dict[str, Tensor]
@@ -30,11 +31,6 @@ class Answer(NamedTuple):
     logits: Tensor
     features: Features
     slopes: Tensor | None = None
-
-
-def precise(x: Tensor) -> Tensor:
-    """At least float32."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def mixes(D: nn.Module) -> bool:

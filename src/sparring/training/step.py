@@ -13,12 +13,13 @@ from torch.nn.utils import get_total_norm
 
 from sparring.games import Pair, Players
 from sparring.nets import Discriminator, settle
+from sparring.nets.normalise import precise
 from sparring.randomness import Draws
 from sparring.recipe import Recipe
 from sparring.training.device import Device
 from sparring.training.feed import Batch
 from sparring.training.hooks import hook, one_number
-from sparring.training.judge import ask, judge, precise
+from sparring.training.judge import ask, judge
 from sparring.training.layout import laid_out_like
 from sparring.tricks import State, Trick, View, Weights
 
