@@ -42,8 +42,14 @@ def test_a_pixel_of_the_smaller_image_is_the_mean_of_a_square():
 
 
 def test_a_factor_that_does_not_divide():
-    with pytest.raises(RecipeError, match=r"factor of 3 does not divide 8x12. Fix: --size 9x12"):
+    with pytest.raises(RecipeError, match=r"factor of 3 does not divide 8x12. Fix: --size 6x12"):
         Downscale(factor=3).shape(a_set())
+
+
+def test_the_size_that_is_proposed_is_no_larger_than_the_photos():
+    """Patches of a larger one would be found in none."""
+    with pytest.raises(RecipeError, match="Fix: --size 30x30"):
+        Downscale(factor=3).shape(a_set(3, 32, 32))
 
 
 def test_greys_are_pillows():
@@ -65,6 +71,20 @@ def test_an_edge_is_where_the_image_steps():
     wanted[:, 3:5] = 0.2 * 2 - 1
     assert_close(a, wanted)
     assert Edges(gain=100.0).of(x, None, RNG).max() == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparency_has_no_edges(channels):
+    x = photos(2, channels)
+    both = torch.cat([x, photos(2, 1).flip(3)], 1)
+    assert torch.equal(Edges().of(both, None, RNG), Edges().of(x, None, RNG))
+
+
+def test_a_hole_takes_the_place_of_transparency():
+    """No file could say where it is, and a file of three channels would be taken for grey."""
+    for channels in (2, 4):
+        with pytest.raises(RecipeError, match=f"of {channels} channels.*channels='rgb'"):
+            Hole().shape(a_set(channels))
 
 
 def test_a_hole_is_a_rectangle_and_nothing_else_changes():

@@ -149,6 +149,9 @@ def test_inputs_are_made_comparable():
     assert_close(alike(a, (3, 8, 8))[:, 1], torch.zeros(1, 8, 8))
     with pytest.raises(DataError, match="2 channels do not compare with 3"):
         alike(a[:, :2], (3, 2, 2))
+    opaque = torch.ones(1, 1, 2, 2)  # is no colour, so it brightens nothing
+    assert_close(alike(torch.cat([a, opaque], 1), (1, 2, 2)), torch.zeros(1, 1, 2, 2))
+    assert_close(alike(torch.cat([a[:, :1], opaque], 1), (1, 2, 2)), -torch.ones(1, 1, 2, 2))
 
 
 @pytest.mark.realdata

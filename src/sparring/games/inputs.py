@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
+from sparring.channels import coloured
 from sparring.data import Images
 from sparring.errors import DataError, RecipeError
 from sparring.parts import Part, require
@@ -66,7 +67,7 @@ class Downscale(Inputs):
     def shape(self, train: Images) -> tuple[int, ...]:
         channels, height, width = train.shape
         if height % self.factor or width % self.factor:
-            near = [max(1, round(s / self.factor)) * self.factor for s in (height, width)]
+            near = [max(1, s // self.factor) * self.factor for s in (height, width)]
             raise RecipeError(
                 f"a factor of {self.factor} does not divide {height}x{width}",
                 fix=f"--size {near[0]}x{near[1]}",
@@ -107,7 +108,8 @@ class Edges(Inputs):
         return 1, *train.shape[1:]
 
     def of(self, x: Tensor, a: Tensor | None, draws: Draws) -> Tensor:
-        grey = pad(x.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+        grey = x[:, : coloured(x.shape[1])].mean(1, keepdim=True)
+        grey = pad(grey, (1, 1, 1, 1), mode="replicate")
         across = grey.new_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
         slopes = conv2d(grey, torch.stack([across, across.T])[:, None])
         return (slopes.norm(dim=1, keepdim=True) * self.gain).clamp(max=1) * 2 - 1
@@ -126,7 +128,13 @@ class Hole(Inputs):
         require(0 < self.side < 1, "side must lie between 0 and 1")
 
     def shape(self, train: Images) -> tuple[int, ...]:
-        return train.shape[0] + 1, *train.shape[1:]
+        channels = train.shape[0]
+        if coloured(channels) < channels:
+            raise RecipeError(
+                f"images of {channels} channels have their transparency where a hole would be",
+                fix="give images without it, as channels='rgb' has them",
+            )
+        return channels + 1, *train.shape[1:]
 
     def of(self, x: Tensor, a: Tensor | None, draws: Draws) -> Tensor:
         n, _, height, width = x.shape

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from sparring.channels import coloured
 from sparring.errors import RecipeError
 from sparring.nets.architecture import Spec
 from sparring.nets.normalise import Norm, normalising
@@ -101,11 +102,6 @@ class _UNet(Translator):
             made = x.shape[1]
             # A mask beside the image is not part of it; grey and colour meet at the mean.
             whole = z.shape[1] >= made > 1
-            start = z[:, :made] if whole else z[:, : _colours(z)].mean(1, keepdim=True)
+            start = z[:, :made] if whole else z[:, : coloured(z.shape[1])].mean(1, keepdim=True)
             x = x + torch.atanh(_NEARLY * start.clamp(-1, 1))
         return torch.tanh(x)
-
-
-def _colours(z: Tensor) -> int:
-    """How many channels of images are colours: of 2 or 4 the last is a mask or transparency."""
-    return z.shape[1] - (z.shape[1] in (2, 4))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from sparring.channels import coloured
 from sparring.errors import DataError
 from sparring.metrics import Fake, Judge, Metric, Real
 from sparring.metrics import evaluate as score
@@ -92,7 +93,7 @@ def alike(images: Tensor, shape: tuple[int, ...]) -> Tensor:
     if images.shape[1] == 1:
         images = images.expand(-1, channels, -1, -1)
     elif channels == 1:
-        images = images.mean(1, keepdim=True)
+        images = images[:, : coloured(images.shape[1])].mean(1, keepdim=True)
     if tuple(images.shape[2:]) == (height, width):
         return images
     size = (height, width)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
+from sparring.channels import coloured
 from sparring.randomness import Draws
 
 
@@ -33,11 +34,6 @@ def colours(x: Tensor, sides: Sequence[int], change: Callable[[Tensor], Tensor])
         k = coloured(side.shape[1])
         pieces += [change(side[:, :k]), side[:, k:]] if k < side.shape[1] else [change(side)]
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
-
-
-def coloured(channels: int) -> int:
-    """How many channels of an image are colours."""
-    return channels - (channels in (2, 4))
 
 
 def brighten(x: Tensor, by: Tensor) -> Tensor:

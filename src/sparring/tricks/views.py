@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from sparring.channels import coloured
 from sparring.errors import RecipeError
 from sparring.parts import require
 from sparring.randomness import Draws
@@ -175,7 +176,7 @@ class ADA(Trick):
         contrast = some(torch.exp2(0.5 * rng.normal(n)), 1.0)
         inverted = some(rng.integers(2, n))
         hue = None
-        if 3 in map(augment.coloured, sides or x.shape[1:2]):
+        if 3 in map(coloured, sides or x.shape[1:2]):
             hue = some((2 * rng.uniform(n) - 1) * math.pi)
         saturation = some(torch.exp2(rng.normal(n)), 1.0)
 
