@@ -84,7 +84,8 @@ class Pairs(Source):
     def _in_order(self, size: Size | None) -> Images:
         sides = self.input, self.target
         own = [None if isinstance(side, Files) else _images(side, None) for side in sides]
-        size = _one_size(*map(_sizes, sides, own), size)
+        a, b = map(_sizes, sides, own)
+        size = _one_size(a, b, size)
         inputs, targets = (
             _images(side, size) if images is None or images.shape[1:] != size else images
             for side, images in zip(sides, own, strict=True)
