@@ -8,6 +8,7 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -329,6 +330,105 @@ def test_mistakes(run, points, tmp_path, capsys):
         said = capsys.readouterr().err
         assert says in said, words
         assert said.count("\n") == 1, words
+
+
+def test_a_file_and_a_folder_of_one_name(run, tmp_path):
+    (tmp_path / "in" / "a.png").mkdir(parents=True)
+    for name in ("a.jpg", "a.png/b.png"):
+        noise(1, 8, 8).save(tmp_path / "in" / name)
+    done = translate(run, tmp_path / "in", tmp_path / "out")
+    found = {str(p.relative_to(tmp_path / "out")) for p in done.written}
+    assert found == {"a.jpg.png", "a.png/b.png"}
+
+
+def test_a_link_is_not_replaced_by_its_translation(run, tmp_path, capsys):
+    noise(1, 8, 8).save(_made(tmp_path / "in") / "a.png")
+    (_made(tmp_path / "links") / "a.png").symlink_to(tmp_path / "in" / "a.png")
+    words = ["translate", str(run), str(tmp_path / "links" / "a.png"), "--override"]
+    assert main([*words, "--out", str(tmp_path / "links")]) == 2
+    assert "--out is the folder" in capsys.readouterr().err
+    assert (tmp_path / "links" / "a.png").is_symlink()
+
+
+def test_an_archive_is_translated_beside_itself(run, tmp_path):
+    """Nothing of it would be overwritten, nor translated again."""
+    noise(1, 8, 8).save(tmp_path / "a.png")
+    with ZipFile(tmp_path / "in.zip", "w") as archive:
+        archive.write(tmp_path / "a.png", "b.png")
+    assert translate(run, tmp_path / "in.zip", tmp_path).written == (tmp_path / "b.png",)
+
+
+def test_what_is_no_image_is_told_what_is(run, tmp_path, capsys):
+    for name in ("photo.heic", "page.html", "noending", "x.npz"):
+        (tmp_path / name).write_bytes(b"none")
+        out = ["--out", str(tmp_path / "out")]
+        assert main(["translate", str(run), str(tmp_path / name), *out]) == 3
+        said = capsys.readouterr().err
+        assert "give a folder, a .zip, a .tar, or a file in png, jpg, jpeg, webp" in said
+        assert "npz" not in said or name == "x.npz"
+    noise(1, 8, 8).save(tmp_path / ".hidden.png")
+    assert translate(run, tmp_path / ".hidden.png", tmp_path / "out").written
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"given": ""}, "bad value in given: expected a path, got ''. Fix: '.'"),
+        ({"given": ["a.png"]}, "bad value in given: expected a path"),
+        ({"out": ""}, "bad value in out: expected a path, got ''"),
+        ({"out": None}, "bad value in out: expected a path, got None"),
+        ({"tile": -5}, "bad value in tile: it is 0, or at least 16 pixels"),
+        ({"tile": 3}, "at least 16 pixels"),
+        ({"tile": 16.5}, "bad value in tile: expected a whole number or none"),
+        ({"tile": "32"}, "bad value in tile"),
+        ({"tile": True}, "bad value in tile"),
+    ],
+)
+def test_arguments_that_are_none(run, tmp_path, monkeypatch, change, says):
+    monkeypatch.chdir(tmp_path)
+    noise(1, 8, 8).save(tmp_path / "a.png")
+    with pytest.raises(RecipeError, match=re.escape(says)):
+        translate(run, **{"given": "a.png", "out": "out", **change})
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_inputs_that_are_none(run):
+    model, a = load(run), torch.zeros(2, 3, 8, 8)
+    assert model.make(a).shape == (2, 1, 8, 8)
+    for given, says in (
+        (a[0], "shape (3, 8, 8). Fix: inputs[None]"),
+        (a[:, :1], "shape (2, 1, 8, 8)"),
+        (a.to(torch.uint8), "torch.uint8. Fix: inputs / 127.5 - 1"),
+        (a.numpy(), "numpy.ndarray. Fix: torch.from_numpy(inputs)"),
+        ([a], "list. Fix: torch.stack"),
+    ):
+        with pytest.raises(RecipeError, match="floats from -1 to 1 of shape") as said:
+            model.make(given)
+        assert says in str(said.value)
+    assert model._repr_png_() is None
+    with pytest.raises(RecipeError, match="this generator makes nothing from noise"):
+        model.sample(1)
+
+
+def test_translations_of_two_channels_keep_their_transparency(tmp_path):
+    for name, channels in (("a", 3), ("b", 2), ("many", 5)):
+        x = np.random.default_rng(0).integers(0, 256, (6, 16, 16, channels), dtype=np.uint8)
+        np.savez(tmp_path / f"{name}.npz", arr_0=x)
+    noise(1, 20, 31).save(tmp_path / "a.png")
+    runs = {}
+    for target in ("b", "many"):
+        a, b = (Npz(path=str(tmp_path / f"{name}.npz")) for name in ("a", target))
+        recipe = small(tmp_path, data=Pairs(input=a, target=b), metrics=(), held_out=2)
+        runs[target] = train(recipe, tmp_path / target, device="cpu")
+    (file,) = translate(runs["b"], tmp_path / "a.png", tmp_path / "out").written
+    with Image.open(file) as picture:
+        assert (picture.mode, picture.size) == ("LA", (31, 20))
+        found = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    a = torch.from_numpy(array(tmp_path / "a.png")).permute(2, 0, 1)[None].float() / 127.5 - 1
+    assert_close(found[None], to_uint8(load(runs["b"]).make(a)), atol=1, rtol=0)
+    with pytest.raises(RecipeError, match="translations of 5 channels cannot be written as PNG"):
+        translate(runs["many"], tmp_path / "a.png", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("out", ["in/out", "in/deep/out", "in/empty", "link"])

@@ -103,8 +103,6 @@ def translate_command(words: Sequence[str]) -> None:
     load_parts(args)
 
     back = backwards(args)
-    if args.tile is not None and args.tile != 0 and args.tile < 16:
-        raise RecipeError("bad value", where="--tile", why="it is 0, or at least 16 pixels")
     if args.out is None:
         raise RecipeError("where to? --out is missing", fix="--out DIR")
 

@@ -31,7 +31,7 @@ class Translator(Generator):
 
     def noise(self, n: int, rng: Draws) -> Tensor:
         raise RecipeError(
-            f"{type(self).__name__} makes nothing from noise",
+            "this generator makes nothing from noise",
             why="it translates images",
             fix="sparring translate RUN INPUT --out DIR",
         )

@@ -169,8 +169,11 @@ class Model:
 
         c: int64 (n,), float (n, K), or shares of the classes float (n, classes), which lie between
         them. Always in blocks of the same size, so that a sample does not depend, in its last
-        bit, on how many others were asked for.
+        bit, on how many others were asked for. RecipeError for inputs that are no images of the
+        kind that it translates.
         """
+        if self.spec.inputs:
+            _refuse_inputs(z, self.spec.inputs[0])
         made, size = [], self.block
         blocks = z.split(size)
         for block, given in zip(blocks, [None] * len(blocks) if c is None else c.split(size)):
@@ -192,10 +195,11 @@ class Model:
         return torch.cat(list(self.batches(n, seed, classes)))
 
     def _repr_png_(self) -> bytes | None:
-        """A grid of 16 samples, which a notebook shows; points have none."""
+        """A grid of 16 samples, which a notebook shows; points have none, nor inputs unseen."""
         from sparring.sample.picture import grid, png
 
-        return None if self.spec.points else png(grid(to_uint8(self.sample(16))))
+        unseen = self.spec.inputs and self.examples is None
+        return None if self.spec.points or unseen else png(grid(to_uint8(self.sample(16))))
 
 
 def _rows(given: Any, names: tuple[str, ...]) -> Tensor:
@@ -211,6 +215,23 @@ def _rows(given: Any, names: tuple[str, ...]) -> Tensor:
             why=f"each sample has {len(names)}: {', '.join(names)}",
             fix="give a number for each, in this order",
         ) from None
+
+
+def _refuse_inputs(a: object, channels: int) -> None:
+    """RecipeError for what are no images (n, channels, h, w) from -1 to 1."""
+    wanted, fix = f"it translates floats from -1 to 1 of shape (n, {channels}, h, w)", ""
+    if not isinstance(a, Tensor):
+        said = f"a {type(a).__module__}.{type(a).__name__}"
+        fix = "torch.from_numpy(inputs)" if isinstance(a, np.ndarray) else "torch.stack them"
+    elif a.dim() != 4 or a.shape[1] != channels:
+        said = f"a tensor of shape {tuple(a.shape)}"
+        fix = "inputs[None]" if a.dim() == 3 and a.shape[0] == channels else ""
+    elif not a.dtype.is_floating_point:
+        said = f"a tensor of {a.dtype}"
+        fix = "inputs / 127.5 - 1" if a.dtype == torch.uint8 else ""
+    else:
+        return
+    raise RecipeError("these are no inputs", why=f"{wanted}, and was given {said}", fix=fix)
 
 
 def _key(name: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,23 +18,27 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sparring.data import Pairs, SideBySide, Source, Unpaired, source
-from sparring.data.decode import Form, Mode, RangeError, UnreadableError, decode
+from sparring.data.decode import ENDINGS, Form, Mode, RangeError, UnreadableError, decode
 from sparring.data.files import Files
-from sparring.data.listing import Listing, ending, is_image
+from sparring.data.listing import Listing, ending
 from sparring.data.paths import existing, printable
 from sparring.errors import DataError, RecipeError
 from sparring.games import Inputs
 from sparring.nets import Translator
+from sparring.parts import fit
 from sparring.sample.draw import Model, to_uint8
-from sparring.sample.picture import grid, picture, png, shown
+from sparring.sample.picture import grid, png, shown
 from sparring.sample.tiles import CORE, large, tiled
 from sparring.storage import disk_errors, replace_file
 
+_ARCHIVES = (".zip", ".tar")
 _MODES: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _PIXELS = 2**18  # of all inputs translated at one time
 _BETWEEN = 12  # pixels from the one way to the other
 _NAMED = 3  # files named in an error
 _BYTE = (0, 255)
+_LEAST = 16  # pixels of a tile
+_IN_PYTHON = "in Python, sparring.load(RUN).make(inputs) gives them as they are"
 _log = logging.getLogger("sparring")
 
 Range = tuple[float, float]
@@ -139,13 +144,14 @@ def translate_files(
     progress: called with how many are done, of how many. ranges: the values of inputs and of
     translations that are -1 and 1, where they are not of 8 bits. override: whether files that are
     there already may be overwritten. Raises DataError where nothing is there or nothing can be
-    read, RecipeError where `out` is where the inputs are or has files of these names, or no PNG
-    keeps the translations.
+    read, RecipeError where `out` is where the inputs are or has files of these names, no PNG keeps
+    the translations, or an argument is no path or no size of tiles.
     """
-    folder = Path(out).expanduser()
-    _refuse_place(Path(given).expanduser(), folder)
+    given, folder = _path(given, "given"), _path(out, "out")
+    tile = _tile(tile)
+    _refuse_place(given, folder)
     _refuse_range(model.spec.shape[0], ranges[1])
-    with _listing(str(given)) as listing:
+    with _listing(given) as listing:
         reader = _Reader(model, inputs, listing, ranges[0])
         names, failed, written = _names(listing), reader.failed, list[Path]()
         if not override:
@@ -185,6 +191,10 @@ def ranges(data: Source, back: bool = False) -> tuple[Range | None, Range | None
 
 def _refuse_range(channels: int, range: Range | None) -> None:
     """RecipeError where no PNG that Pillow writes keeps such translations."""
+    if channels not in _MODES:
+        raise RecipeError(
+            f"translations of {channels} channels cannot be written as PNG", fix=_IN_PYTHON
+        )
     if range in (None, _BYTE):
         return
     low, high = range
@@ -193,14 +203,15 @@ def _refuse_range(channels: int, range: Range | None) -> None:
         raise RecipeError(
             f"{what} cannot be written as PNG",
             why=f"the run was trained with range=({low:g}, {high:g})",
-            fix="in Python, sparring.load(RUN).make(inputs) gives them as they are",
+            fix=_IN_PYTHON,
         )
 
 
 def _picture(image: Tensor, range: Range | None) -> Image.Image:
     """A translation (C, h, w) in [-1, 1] with 8 bits, or as 16-bit grey of this range."""
     if range is None or range == _BYTE:
-        return picture(to_uint8(image[None])[0])
+        pixels = to_uint8(image).permute(1, 2, 0)
+        return Image.fromarray(pixels.squeeze(2).contiguous().numpy())
     low, high = range
     values = low + (image[0].double().clamp(-1, 1) + 1) / 2 * (high - low)
     return Image.fromarray(values.round().numpy().astype(np.uint16))
@@ -212,7 +223,8 @@ def _refuse_place(given: Path, folder: Path) -> None:
     if not given.exists():
         return
     place, whole = folder.resolve(), given.resolve()
-    if place == (whole if given.is_dir() else whole.parent):
+    # A link is what would be overwritten, not what it points to; an archive stays as it is.
+    if place == (whole if given.is_dir() else given.parent.resolve() if _single(given) else None):
         raise RecipeError(
             "--out is the folder that is translated",
             where=folder,
@@ -238,13 +250,39 @@ def _refuse_overwriting(folder: Path, names: list[str]) -> None:
         )
 
 
+def _path(given: object, name: str) -> Path:
+    """RecipeError for what is no path, or an empty one, which would be the current folder."""
+    if isinstance(given, (str, os.PathLike)) and os.fspath(given):
+        return Path(cast(str, given)).expanduser()
+    why = f"expected a path, got {given!r}"
+    raise RecipeError("bad value", where=name, why=why, fix="'.' is the current folder")
+
+
+def _tile(tile: Any) -> int | None:
+    tile = fit(tile, int | None, "tile")
+    if tile and tile < _LEAST:
+        raise RecipeError("bad value", where="tile", why=f"it is 0, or at least {_LEAST} pixels")
+    return tile
+
+
+def _single(path: Path) -> bool:
+    """Whether it is one image."""
+    return path.is_file() and ending(path.name) in ENDINGS
+
+
 @contextmanager
-def _listing(given: str) -> Iterator[Listing]:
+def _listing(given: Path) -> Iterator[Listing]:
     """What is at a path: a file, or all images of a folder or an archive."""
-    path = existing(given)
-    if path.is_file() and is_image(path.name):
+    path = existing(str(given))
+    if _single(path):
         yield Listing(str(path.parent), (path.name,), lambda i: path.open("rb"), lambda i: "")
         return
+    if path.is_file() and path.suffix.lower() not in _ARCHIVES:
+        raise DataError(
+            f"files that end in '{path.suffix}' are not translated" if path.suffix else "no image",
+            where=path,
+            fix=f"give a folder, a {', a '.join(_ARCHIVES)}, or a file in {', '.join(ENDINGS)}",
+        )
     found = source(str(path))
     if not isinstance(found, Files):
         raise DataError("no images to translate", where=path, fix="give a file or a folder")
@@ -255,10 +293,19 @@ def _listing(given: str) -> Iterator[Listing]:
 
 
 def _names(listing: Listing) -> list[str]:
-    """The path of each translation: that of its image as PNG, whole where two would be one."""
+    """The path of each translation: that of its image as PNG, whole where two would be one, or
+    where a folder has that name."""
+    folders = {str(place) for name in listing.names for place in PurePosixPath(name).parents}
+    whole, taken = dict[str, str](), folders.copy()
+    for name in listing.names:
+        made = f"{name}.png"
+        while made in taken:
+            made += ".png"
+        whole[name] = made
+        taken.add(made)
     names = {name: f"{name.rpartition('.')[0]}.png" for name in listing.names}
-    while clash := {made for made, times in Counter(names.values()).items() if times > 1}:
-        names = {n: f"{n}.png" if made in clash else made for n, made in names.items()}
+    while clash := {m for m, times in Counter(names.values()).items() if times > 1 or m in folders}:
+        names = {n: whole[n] if made in clash else made for n, made in names.items()}
     return [names[name] for name in listing.names]
 
 
