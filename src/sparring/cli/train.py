@@ -72,6 +72,7 @@ def train_command(words: Sequence[str]) -> None:
 
     if args.to is not None and args.data is None:
         raise RecipeError("--to says what DATA become, and no DATA are given")
+    backwards(args)  # refused before anything is said
     data = source(args.data) if args.data else None
     if args.init_from is not None and args.preset is None:
         name, recipe = "finetuned", afresh(open_run(args.init_from))

@@ -58,7 +58,7 @@ class _SuperResolver(Translator):
             raise RecipeError(
                 "SuperResolver makes images 2, 3, 4 or 8 times as large",
                 why=f"inputs are {given}, targets {wanted}",
-                fix='--game "Pix2Pix(inputs=Downscale(factor=4))"',
+                fix='--game "Pix2Pix(inputs=Downscale(factor=4))", without --to',
             )
         w = nets.width
         self.head = _conv(channels, w)
