@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring.data import Folder
+from sparring.data import Folder, inspect
 from sparring.errors import DataError
 
 
@@ -36,6 +36,26 @@ def test_recursive_sorted_by_path_case_of_endings_ignored(write, tmp_path):
     assert images.pixels.dtype == torch.uint8
     assert images.pixels.is_contiguous(memory_format=torch.channels_last)
     assert (images.labels, images.classes, images.left_out) == (None, (), ())
+
+
+def test_the_folders_of_runs_are_no_data(write, tmp_path):
+    """Samples would be trained on, and the data of a resumed run be others than it began with."""
+    for name in ("0.png", "1.png"):
+        write(f"in/{name}", 10)
+    before = Folder(path=str(tmp_path / "in")).open()
+    for name in ("samples/0.png", "deep/samples/0.png"):
+        write(f"in/runs/one/{name}", 200)
+    for name in ("recipe.py", "stats.jsonl"):
+        (tmp_path / "in/runs/one" / name).touch()
+    (tmp_path / "in/recipe.py").touch()  # as anyone may have one
+    found = Folder(path=str(tmp_path / "in")).open()
+    assert (first_values(found), found.digest) == ([10, 10], before.digest)
+    assert found.left_out == (("runs/one/", "a run's folder is no data"),)
+    info = inspect(Folder(path=str(tmp_path / "in")))
+    assert (info["files"], info["too_small"], info["other_files"]) == (2, 0, 1)
+    assert info["left_out"] == [{"file": "runs/one/", "reason": "a run's folder is no data"}]
+    samples = Folder(path=str(tmp_path / "in/runs/one"))  # unless they are asked for
+    assert first_values(samples.open()) == [200, 200]
 
 
 def test_digest_follows_content_not_names(write, tmp_path):

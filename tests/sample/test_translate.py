@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
@@ -641,6 +642,28 @@ def test_without_a_preset_the_names_of_the_files_decide(pairs, cycle, monkeypatc
     ):
         assert main(["train", *words]) == 3
         assert says in capsys.readouterr().err
+
+
+def test_a_direction_that_is_none_is_refused_before_a_preset_is_named(pairs, monkeypatch, capsys):
+    monkeypatch.setattr("sparring.cli.train.speaks", lambda: True)
+    a, b = str(pairs / "A"), str(pairs / "B")
+    assert main(["train", a, "--to", b, "--direction", "b2b", "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert "it is a2b or b2a" in said
+    assert said.count("\n") == 1
+
+
+def test_a_run_inside_of_its_data_goes_on(pairs, tmp_path):
+    """Its samples are no images of A without a counterpart in B."""
+    for name in "AB":
+        shutil.copytree(pairs / name, tmp_path / name)
+    out = tmp_path / "A" / "run"
+    words = ["train", str(tmp_path / "A"), "--to", str(tmp_path / "B"), "--out", str(out)]
+    words += ["--preset", "pix2pix-fast", "--nets", "UNet(width=2, d_width=2, d_layers=1)"]
+    words += ["--size", "16", "--images", "4", "--batch", "2", "--metrics", "none", "--quiet"]
+    assert main([*words, "--precision", "fp32"]) == 0
+    assert main(["resume", str(out), "--images", "6", "--quiet"]) == 0
+    assert "the data have changed" not in (out / "train.log").read_text()
 
 
 def test_the_way_back_is_kept_and_used(cycle, tmp_path):

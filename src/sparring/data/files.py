@@ -116,6 +116,10 @@ def load(files: Files, listing: Listing, size: Size | None = None, strict: bool 
         size = size or patch_size(listing, ranged)
         listing = patched(listing, patches(listing, files.patches, size, ranged))
     found = _load(files, listing, size, strict)
+    if listing.runs:
+        runs = ((printable(run), "a run's folder is no data") for run in listing.runs)
+        images = replace(found.images, left_out=(*found.images.left_out, *runs))
+        found = replace(found, images=images)
     if files.labels is None and found.images.labels is None:
         said = tables.beside(listing.names)
         found = replace(found, images=replace(found.images, unlabelled=said))

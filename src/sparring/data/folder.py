@@ -13,12 +13,14 @@ from sparring.data.listing import Listing, is_hidden, is_image
 from sparring.data.paths import existing
 from sparring.errors import DataError
 
+_RUN = {"recipe.py", "stats.jsonl"}  # which every run has from its beginning
+
 
 class Folder(Files):
     """The images in a folder and its sub-folders, which are classes where all images lie in them.
 
-    Taken in the order of their paths; hidden files are ignored, links are followed, each folder is
-    visited once.
+    Taken in the order of their paths; hidden files and the folders of runs are ignored, links are
+    followed, each folder is visited once.
     """
 
     @contextmanager
@@ -28,7 +30,8 @@ class Folder(Files):
         if not root.is_dir():
             raise DataError("not a folder", where=root, fix="give a folder, a .zip or a .npz")
         everything = sorted(walk(root))
-        names = [name for name in everything if not is_hidden(name)]
+        runs = tuple(name for name in everything if name.endswith("/"))
+        names = [name for name in everything if not is_hidden(name) and name[-1] != "/"]
         images = tuple(name for name in names if is_image(name))
         found = next((root / name for name in NAMES if name in names), None)
         yield Listing(
@@ -37,7 +40,8 @@ class Folder(Files):
             open=lambda i: open(root / images[i], "rb", opener=_at_once),  # noqa: SIM115
             stamp=lambda i: _stamp(root / images[i]),
             others=len(names) - len(images),
-            hidden=len(everything) - len(names),
+            hidden=len(everything) - len(names) - len(runs),
+            runs=runs,
             table=self.table(lambda: found.read_bytes() if found else None, str(found)),
         )
 
@@ -56,7 +60,8 @@ def _stamp(file: Path) -> str:
 
 
 def walk(root: Path) -> Iterator[str]:
-    """The files below `root`, relative to it, and hidden folders, into which it does not look.
+    """The files below `root`, relative to it, and hidden folders and those of runs, these with a
+    "/" at the end, into which it does not look: what a run writes is no part of its data.
 
     Loops of links end where they close.
     """
@@ -73,6 +78,10 @@ def walk(root: Path) -> Iterator[str]:
             continue
         seen.add((stat.st_dev, stat.st_ino))
         inside = Path(folder).relative_to(root)
+        if set(files) >= _RUN and inside.parts:
+            yield f"{inside.as_posix()}/"
+            below.clear()
+            continue
         hidden = [name for name in below if name.startswith(".")]
         yield from ((inside / name).as_posix() for name in (*files, *hidden))
         below[:] = sorted(set(below) - set(hidden))

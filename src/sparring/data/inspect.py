@@ -182,8 +182,7 @@ def _image_problems(images: Images, looks: _Looks, classes: dict[str, int] | Non
 
 def _files(loaded: Loaded) -> dict[str, Any]:
     """What is known only of images that come from files."""
-    tally, left_out = loaded.tally, loaded.images.left_out
-    small = len(left_out) - loaded.unreadable
+    tally, small = loaded.tally, _left_out(loaded) - loaded.unreadable
     return {
         "files": _total(loaded),
         "sizes": _sizes(tally) if tally.sizes else None,
@@ -198,7 +197,12 @@ def _files(loaded: Loaded) -> dict[str, Any]:
 
 def _total(loaded: Loaded) -> int:
     """How many files there are; patches of one count once."""
-    return len(set(loaded.kept)) + len(loaded.images.left_out)
+    return len(set(loaded.kept)) + _left_out(loaded)
+
+
+def _left_out(loaded: Loaded) -> int:
+    """How many files are not taken; folders of runs count for none."""
+    return sum(not name.endswith("/") for name, _ in loaded.images.left_out)
 
 
 def _sizes(tally: Tally) -> dict[str, Any]:

@@ -24,10 +24,10 @@ class Listing:
     where: the folder or archive; names: paths inside it, parts divided by "/"; open: the i-th file
     as a binary stream, raising UnreadableError or OSError; stamp: text that changes when the i-th
     file does; others: how many files have no image's ending; hidden: how many files and folders are
-    passed over because they are hidden; table: the labels found beside the images, to whose folder
-    inside `prefix` its paths are relative; half: 0 or 1 where of each file only the left or the
-    right half is meant; patches: where an entry is a patch of a file, the file's number and which
-    of its patches.
+    passed over because they are hidden; runs: folders passed over because they are runs; table: the
+    labels found beside the images, to whose folder inside `prefix` its paths are relative; half: 0
+    or 1 where of each file only the left or the right half is meant; patches: where an entry is a
+    patch of a file, the file's number and which of its patches.
     """
 
     where: str
@@ -38,6 +38,7 @@ class Listing:
     hidden: int = 0
     table: Table | None = None
     prefix: str = ""
+    runs: tuple[str, ...] = ()
     half: int | None = None
     patches: tuple[tuple[int, int], ...] | None = None
     last: threading.local = field(default_factory=threading.local)
