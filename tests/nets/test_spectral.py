@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from toys import Pictures, set_up, walk
 
 import sparring
-from sparring.nets import DCGAN, Nets, Projection, ResNet, Spec, settle
+from sparring.nets import DCGAN, Concat, Nets, Projection, ResNet, Spec, settle
 from sparring.nets.spectral import Spectral, spectral
 from sparring.randomness import Draws, seeded
 from sparring.recipe import Recipe
@@ -187,6 +187,15 @@ def test_the_same_under_bfloat16(nets):
         slope, _, _ = slopes(D, x.detach())
     assert torch.isfinite(slope).all()
     assert_close(close.float(), D(x), rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("nets", [ResNet(), DCGAN(d_spectral=True)], ids=str)
+def test_the_plane_of_a_class_is_seen_as_strongly_as_without(nets):
+    """As one matrix it would be divided by about the root of the pixels and hardly be seen."""
+    D = replace(nets, condition=Concat()).discriminator(Spec((3, 32, 32), ("a", "b", "c")))
+    x, c = torch.zeros(3, 3, 32, 32), torch.arange(3)
+    plane = D.see(x, c)[:, 3]
+    assert 0.8 < plane.std() < 1.2
 
 
 def test_conditional_norms_that_start_at_zero_learn_as_they_are():

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from sparring.data import Folder, Images, Mixture1D, Ring
-from sparring.errors import RunError
+from sparring.errors import RecipeError, RunError
 from sparring.losses import Hinge
 from sparring.nets import MLP
 from sparring.presets import PRESETS
@@ -359,6 +359,30 @@ def test_slopes_are_the_gradient_of_the_logits(run: Run) -> None:
     m.discriminator.forward = lambda x, *_: torch.zeros(1)  # pyright: ignore
     with pytest.raises(RunError):
         m.logits(x)
+
+
+class PageGroups(torch.nn.Module):
+    """Logits that hang on the other points of a batch, or of groups that do not divide it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "pack":
+            raise RecipeError("pack=2 does not divide")
+        return x[:, 0] + x.std()
+
+
+@pytest.mark.parametrize("run", ["plane"], indirect=True)
+@pytest.mark.parametrize("kind", ["pack", "minibatch"])
+def test_a_d_that_looks_at_several_points_is_not_drawn(run: Run, kind: str) -> None:
+    """Asked about a grid it would judge the grid, not its points."""
+    m = Material(run)
+    m.discriminator = PageGroups(kind)  # pyright: ignore
+    for slopes in (False, True):
+        with pytest.raises(RunError, match="judges several points at once"):
+            m.logits(torch.tensor([[0.3, -0.2], [1.0, 0.5], [2.0, 0.1]]), slopes=slopes)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -11,6 +11,7 @@ import torch
 from toys import set_up, toy
 
 from sparring.errors import RecipeError
+from sparring.losses import LeastSquares
 from sparring.tricks import Trick, View
 
 
@@ -45,6 +46,10 @@ class ToyHook(Trick):
         self._do("after_step", None)
         if self.done in ("text noted", "number noted"):
             view.notes["mine"] = {"text noted": "x", "number noted": 2.5}[self.done]
+        if self.done in ("images", "d_loss"):
+            view.notes[self.done] = 1.0
+        if self.done == "new state":
+            state["count"] = torch.zeros(())
 
 
 def fail() -> None:
@@ -79,6 +84,13 @@ DONE: dict[str, tuple[str, Callable[..., Any], str]] = {
     "late": ("after_step", fail, "after_step of ToyHook fails on a batch: ValueError: no luck"),
     "text noted": ("", fail, "the note 'mine' gives 'x' instead of one number"),
     "number noted": ("", fail, ""),
+    "images": ("", fail, "the note 'images' is a column of the statistics already. Fix: give it a"),
+    "d_loss": ("", fail, "the note 'd_loss' is a column of the statistics already. Fix: give it a"),
+    "new state": (
+        "",
+        fail,
+        "the state of ToyHook has other names than init gave: count came or went. Fix: give all",
+    ),
 }
 
 
@@ -142,6 +154,25 @@ def test_a_view_knows_what_it_has_not():
     with pytest.raises(AttributeError, match="a view has no 'logits'"):
         view.logits  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
     assert "real_logits" not in repr(view)
+
+
+class ToyBoundary(Trick):
+    """Notes the boundary that it is told of in each turn."""
+
+    def d_term(self, view, state):
+        view.notes["boundary_d"] = torch.as_tensor(view.boundary)
+        return 0.0
+
+    def g_term(self, view, state):
+        view.notes["boundary_g"] = torch.as_tensor(view.boundary)
+        return 0.0
+
+
+@pytest.mark.parametrize("updates", ["alternating", "simultaneous"])
+def test_the_boundary_is_that_of_d_in_the_turn_of_g_too(updates):
+    setup = set_up(toy(tricks=(ToyBoundary(),), loss=LeastSquares(), updates=updates))
+    stats = setup.advance(0)
+    assert stats["boundary_d"] == stats["boundary_g"] == 0.5
 
 
 def test_a_note_may_be_a_plain_number():

@@ -11,6 +11,7 @@ from sparring.data import Ring
 from sparring.errors import RecipeError
 from sparring.losses import Loss
 from sparring.nets import MLP, Discriminator, Nets
+from sparring.optim import Optimiser
 from sparring.training import train
 from sparring.training.device import Device
 from sparring.training.setup import Setup, open_data
@@ -60,7 +61,7 @@ class Plain(Discriminator):
 
     def forward(self, x, c=None, features=False):
         logits = self.layer(x).squeeze(1)
-        answers = {"no dict": logits, "scalar": (logits.mean(), {})}
+        answers = {"no dict": logits, "scalar": (logits.mean(), {}), "row": (logits[None], {})}
         return answers[self.kind]
 
 
@@ -70,7 +71,7 @@ class RehearsedNets(Nets):
     wrong: str = "no dict"
 
     def generator(self, spec):
-        G = MLP().generator(spec)
+        G = MLP().generator(spec).requires_grad_(self.wrong != "nothing to train")
         inner = G.forward
         if self.wrong == "one sample":
             G.forward = lambda z, c=None: inner(z[:1])
@@ -81,7 +82,11 @@ class RehearsedNets(Nets):
         return G
 
     def discriminator(self, spec):
-        judges = self.wrong in ("no dict", "scalar")
+        judges = self.wrong in ("no dict", "scalar", "row")
+        if self.wrong == "no D":
+            return None
+        if self.wrong == "typo":
+            return MLP().discriminatr(spec)  # pyright: ignore
         return Plain(self.wrong) if judges else MLP().discriminator(spec)
 
 
@@ -95,6 +100,10 @@ def start(**fields) -> Setup:
     [
         ("no dict", "with features=True it must return"),
         ("scalar", "not ()"),
+        ("row", "not (1, 8)"),
+        ("no D", "gives no network for D"),
+        ("typo", "fails to build its networks: AttributeError"),
+        ("nothing to train", "has no weights to train"),
         ("one sample", "makes 1x2, the real batch is 8x2"),
         ("width", "makes 8x1, the real batch is 8x2"),
         ("raises", "fails on a batch: RuntimeError"),
@@ -103,6 +112,34 @@ def start(**fields) -> Setup:
 def test_wrong_networks_are_named(wrong, said):
     with pytest.raises(RecipeError, match="RehearsedNets") as e:
         start(nets=RehearsedNets(wrong=wrong))
+    assert said in str(e.value)
+
+
+class RehearsedOptimiser(Optimiser):
+    """An optimiser that is wrong in one of several ways."""
+
+    wrong: str = "typo"
+
+    def build(self, parameters):
+        first, *others = parameters
+        if self.wrong == "groups":
+            return torch.optim.Adam([{"params": [first]}, {"params": others, "lr": 1.0}])
+        if self.wrong == "typo":
+            return torch.optim.Adam([first], rate=1.0)  # pyright: ignore
+        return None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("groups", "makes 2 groups of weights: a run has one rate for each side"),
+        ("typo", "fails over the weights: TypeError"),
+        ("nothing", "gives no optimiser"),
+    ],
+)
+def test_wrong_optimisers_are_named(wrong, said):
+    with pytest.raises(RecipeError, match=r"RehearsedOptimiser\.build") as e:
+        start(d_optim=RehearsedOptimiser(wrong=wrong))
     assert said in str(e.value)
 
 

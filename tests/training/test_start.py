@@ -81,18 +81,21 @@ def test_what_cannot_change_within_a_run(change, cut, runs):
 
 
 def test_a_change_that_does_not_fit_the_checkpoint(cut):
-    for changed in (
-        replace(cut.recipe, nets=MLP(g_widths=(9,), d_widths=(8,), latent=2)),
-        replace(cut.recipe, tricks=()),
-    ):
-        refused(
-            RecipeError,
-            2,
-            lambda changed=changed: resume(
-                cut.path, recipe=changed, override=True, device="cpu", quiet=True
-            ),
-            "does not fit the recipe",
-        )
+    changed = replace(cut.recipe, nets=MLP(g_widths=(9,), d_widths=(8,), latent=2))
+    refused(
+        RecipeError,
+        2,
+        lambda: resume(cut.path, recipe=changed, override=True, device="cpu", quiet=True),
+        "does not fit the recipe",
+    )
+
+
+def test_a_trick_may_be_left_out(cut):
+    """As one may be added: what it remembered goes with it."""
+    assert cut.recipe.tricks
+    changed = replace(cut.recipe, tricks=())
+    resume(cut.path, recipe=changed, override=True, device="cpu", quiet=True)
+    assert not Run(cut.path).recipe.tricks
 
 
 def test_a_run_that_is_done(runs):

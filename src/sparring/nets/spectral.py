@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils import parametrize
 
-from sparring.nets.condition import Embedding
+from sparring.nets.condition import Embedding, See
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, Embedding)
 
@@ -53,10 +53,12 @@ def spectral(net: nn.Module) -> None:
     """Normalises every linear, convolutional and embedding layer of a network, in place.
 
     But for weights that start at zero, such as the gains of a conditional norm: W / sigma has no
-    slope there, and the first step would throw them from zero to one.
+    slope there, and the first step would throw them from zero to one. And but for what D looks at
+    beside an image: as one matrix its planes would be too faint to be seen.
     """
+    seen = {layer for see in net.modules() if isinstance(see, See) for layer in see.modules()}
     for layer in list(net.modules()):
-        if isinstance(layer, _LAYERS) and bool(layer.weight.any()):
+        if isinstance(layer, _LAYERS) and layer not in seen and bool(layer.weight.any()):
             rule = Spectral(layer.weight.detach(), isinstance(layer, nn.ConvTranspose2d))
             parametrize.register_parametrization(layer, "weight", rule)
 

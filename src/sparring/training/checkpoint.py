@@ -75,7 +75,8 @@ class Everything:
                 slot |= {k: laid_out_like(p, t) for k, t in slot.items() if t.shape == p.shape}
         for key, t in files["tricks"].items():
             pair, trick, name = key.split("/", 2)
-            self.tricks[pair][trick][name].copy_(t)
+            if trick in self.tricks[pair]:  # one that is left out now takes its state with it
+                self.tricks[pair][trick][name].copy_(t)
 
 
 def save_checkpoint(run: Run, everything: Everything, images: int, keep: int) -> Path:

@@ -15,7 +15,7 @@ from sparring.errors import RecipeError, SparringError
 from sparring.tricks import State, Trick, View
 
 
-def attempt(name: str, call: Callable[[], Any]) -> Any:
+def attempt(name: str, call: Callable[[], Any], when: str = "on a batch") -> Any:
     """What the call gives; RecipeError where it fails."""
     try:
         return call()
@@ -26,9 +26,7 @@ def attempt(name: str, call: Callable[[], Any]) -> Any:
         raise RecipeError(f"{name} is not complete", why=why) from e
     except Exception as e:
         why = " ".join(f"{type(e).__name__}: {e}".split())
-        raise RecipeError(
-            f"{name} fails on a batch", why=why[:300], fix="--debug shows where"
-        ) from e
+        raise RecipeError(f"{name} fails {when}", why=why[:300], fix="--debug shows where") from e
 
 
 def hook(name: str, trick: Trick, view: View, state: State, *given: Any) -> Any:

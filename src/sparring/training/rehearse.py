@@ -67,6 +67,6 @@ def _judged(pair: Pair, x: Tensor) -> Tensor:
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)):
         raise ValueError("with features=True it must return (logits, dict of layers)")
     logits = answer[0]
-    if not logits.dim() or len(x) % len(logits):
+    if not logits.dim() or len(logits) * getattr(pair.D, "pack", 1) != len(x):
         raise ValueError(f"logits are (N,) or (N, 1, h, w), not {tuple(logits.shape)}")
     return logits

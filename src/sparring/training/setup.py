@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.data import Files, Images, Points, anchored, divide, opened
 from sparring.errors import RecipeError
-from sparring.games import Translation
+from sparring.games import Players, Translation
 from sparring.metrics import Metric, Real, default_metrics, translation_metrics
 from sparring.nets import Generator, Spec, conditional
+from sparring.optim import Optimiser
 from sparring.parts import Part, map_parts, show, walk
 from sparring.randomness import seed_global, seeded
 from sparring.recipe import Recipe, fill_schedules
@@ -23,6 +24,7 @@ from sparring.training.conditions import check, describe
 from sparring.training.device import Device
 from sparring.training.ema import Ema
 from sparring.training.feed import Feed
+from sparring.training.hooks import attempt
 from sparring.training.rehearse import rehearse
 from sparring.training.step import Step
 
@@ -110,6 +112,16 @@ def _metrics(recipe: Recipe, real: Real) -> tuple[Metric, ...]:
     return default_metrics(real)
 
 
+def _built(recipe: Recipe, spec: Spec) -> Players:
+    """RecipeError, naming the architecture, where it gives no networks."""
+    name = show(recipe.nets)
+    players = attempt(name, lambda: recipe.game.build(recipe.nets, spec), "to build its networks")
+    for player, net in players.items():
+        if not isinstance(net, nn.Module):
+            raise RecipeError(f"{name} gives no network for {player}", fix="return an nn.Module")
+    return players
+
+
 class Setup:
     """Networks, averages, optimisers and the step of one run, ready at image 0."""
 
@@ -127,7 +139,7 @@ class Setup:
                 fix=f"--batch {near}",
             )
         with seeded(recipe.seed, "weights"):
-            players = recipe.game.build(recipe.nets, material.spec)
+            players = _built(recipe, material.spec)
         compatibility.check(recipe, players, recipe.batch // device.world)
         self.warnings = compatibility.warnings(recipe, players)
         data = material.train
@@ -143,8 +155,8 @@ class Setup:
         self.averages = {
             name: Ema(self.players[name], recipe.ema, recipe.ema_ramp) for name in game.generators
         }
-        self.g_optim = recipe.g_optim.build(self._parameters(game.generators))
-        self.d_optim = recipe.d_optim.build(self._parameters(game.discriminators))
+        self.g_optim = self._optimiser("G", recipe.g_optim, game.generators)
+        self.d_optim = self._optimiser("D", recipe.d_optim, game.discriminators)
         self.step = Step(recipe, self.players, self.g_optim, self.d_optim, device)
         self.feed = Feed(
             data,
@@ -169,8 +181,24 @@ class Setup:
             tricks=self.step.states,
         )
 
-    def _parameters(self, names: tuple[str, ...]) -> list[Tensor]:
-        return [p for name in names for p in self.players[name].parameters() if p.requires_grad]
+    def _optimiser(
+        self, side: str, part: Optimiser, names: tuple[str, ...]
+    ) -> torch.optim.Optimizer:
+        """RecipeError where it cannot be built over the weights of these networks."""
+        found = [p for name in names for p in self.players[name].parameters() if p.requires_grad]
+        if not found:
+            raise RecipeError(f"{side} of {show(self.recipe.nets)} has no weights to train")
+        name = f"{type(part).__name__}.build"
+        optim = attempt(name, lambda: part.build(found), "over the weights")
+        if not isinstance(optim, torch.optim.Optimizer):
+            raise RecipeError(f"{name} gives no optimiser", fix="return one of torch.optim")
+        if len(optim.param_groups) > 1:
+            raise RecipeError(
+                f"{name} makes {len(optim.param_groups)} groups of weights",
+                why="a run has one rate for each side",
+                fix="give the weights as one list",
+            )
+        return optim
 
     def grow(self, images: int) -> None:
         """Tells every network how many images have been seen."""

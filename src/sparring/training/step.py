@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from sparring.errors import RecipeError
 from sparring.games import Pair, Players
 from sparring.nets import Discriminator, settle
 from sparring.nets.normalise import precise
@@ -22,6 +23,8 @@ from sparring.training.hooks import hook, one_number
 from sparring.training.judge import ask, judge
 from sparring.training.layout import laid_out_like
 from sparring.tricks import State, Trick, View, Weights
+
+COLUMNS = ("images", "seconds", "img_per_s", "memory")  # of the statistics, beside the step's own
 
 
 def _fitted(pair: Pair) -> Tensor:
@@ -46,6 +49,7 @@ class Step:
         self.params = {side: o.param_groups[0]["params"] for side, o in self.optims.items()}
         self.tricks = list(zip(_keys(recipe.tricks), recipe.tricks, strict=True))
         self.states: dict[str, dict[str, State]] = {}
+        self.names: dict[tuple[str, str], frozenset[str]] = {}
 
     def start(self, batch: Batch) -> None:
         """Makes the tricks' states from a first batch."""
@@ -54,6 +58,7 @@ class Step:
             for key, trick in self.tricks:
                 made = hook("init", trick, self.calling(view, key), {})
                 states[key] = {name: t.detach().clone() for name, t in made.items()}
+                self.names[view.pair, key] = frozenset(made)
 
     def __call__(self, step: int, feed: Callable[[int], Batch]) -> dict[str, Tensor]:
         """Step number `step`, from 0; its statistics, still on the device."""
@@ -74,6 +79,8 @@ class Step:
         if not recipe.share_fakes:
             pairs = self.deal(batch, step, "g", grad=True)
         g_views = self.views("g", pairs, step)
+        for g_view, d_view in zip(g_views, d_views, strict=True):
+            g_view.boundary = d_view.boundary
         g_losses = torch.stack([self.g_loss(v, step) for v in g_views])
         with self.device.autocast():
             terms = recipe.game.terms(self.players, pairs)
@@ -198,6 +205,16 @@ class Step:
         """What a hook of the trick called `key` returns."""
         return hook(name, trick, self.calling(view, key), self.states[view.pair][key], *given)
 
+    def check_state(self, pair: str, key: str, trick: Trick) -> None:
+        """RecipeError where a trick keeps what `init` did not give: no checkpoint would fit it."""
+        new = sorted(self.states[pair][key].keys() ^ self.names[pair, key])
+        if new:
+            raise RecipeError(
+                f"the state of {type(trick).__name__} has other names than init gave",
+                why=f"{', '.join(new)} came or went",
+                fix="give all of it in init, and change it in place",
+            )
+
     def calling(self, view: View, key: str) -> View:
         """The view with the random numbers of the trick called `key`."""
         view.caller = key
@@ -229,6 +246,7 @@ class Step:
         for view in views:
             for key, trick in self.tricks:
                 self.hook("after_step", view, key, trick)
+                self.check_state(view.pair, key, trick)
 
     @torch.no_grad()
     def report(
@@ -249,9 +267,14 @@ class Step:
             stats[f"d_acc_{side}"] = torch.stack(right).mean()
         for side, found in gradients.items():
             stats[f"{side}_grad_norm"] = get_total_norm([g for g in found if g is not None])
-        several = len({v.pair for v in views}) > 1
+        several, taken = len({v.pair for v in views}) > 1, {*stats, *COLUMNS}
         for view in views:
             for k, t in view.notes.items():
+                if k in taken:
+                    raise RecipeError(
+                        f"the note '{k}' is a column of the statistics already",
+                        fix="give it a name of its own",
+                    )
                 number = torch.as_tensor(one_number(t, f"the note '{k}'"), device=self.device.torch)
                 stats[f"{k}_{view.pair}" if several else k] = number
         return stats
