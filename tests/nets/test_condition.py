@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from sparring.nets import Auxiliary, Concat, Condition, Projection, Spec, condit
 from sparring.nets.architecture import DECODED
 from sparring.nets.condition import (
     CLASS_LOGITS,
+    CLASS_WANTED,
     Chain,
     Columns,
     ConditionalNorm,
@@ -24,6 +26,7 @@ from sparring.nets.condition import (
 )
 from sparring.parts import catalogue
 from sparring.randomness import Draws, seeded
+from sparring.tricks import AuxiliaryClassifier
 
 CONDITIONS: dict[type[Condition], Condition] = {
     Concat: Concat(width=3),
@@ -160,6 +163,20 @@ def test_auxiliary_logits_are_linear_in_the_last_layer(nets):
     h = last_layer(features).flatten(1)
     wanted = h @ D.verdict.head.weight.T + D.verdict.head.bias
     assert_close(features[CLASS_LOGITS], wanted)
+
+
+@every_net
+def test_auxiliary_numbers_are_guessed_in_standard_units(nets):
+    """In their own, a number up to 90 would drown all else in the losses."""
+    _, D = build(nets, Auxiliary(), VECTORS)
+    c = torch.tensor([[1.0, 27.0], [0.0, 13.0], [1.0, 20.0]])
+    _, features = told(D, images(3), c)
+    wanted = torch.tensor([[1.0, 7 / 50**0.5], [-1.0, -7 / 50**0.5], [1.0, 0.0]])
+    assert_close(features[CLASS_WANTED], wanted)
+    by_hand = (features[CLASS_LOGITS] - wanted).square().mean() / 2
+    view = SimpleNamespace(fake_features=features, fake_c=c)
+    term = AuxiliaryClassifier(g_weight=3.0).g_term(view, {})  # pyright: ignore
+    assert_close(term, 3 * by_hand)
 
 
 def test_the_conditional_norm():

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sparring.nets.architecture import Spec
 
 CLASS_LOGITS = "class_logits"  # in D's features: what it takes each sample's condition for
+CLASS_WANTED = "class_logits_wanted"  # and where these are numbers, what it should be taken for
 
 
 class Given(nn.Module):
@@ -76,10 +77,7 @@ class Embedding(nn.Module):
         self.vectors = spec.vectors
         self.weight = nn.Parameter(spread * torch.randn(len(spec.classes), width))
         if spec.vectors:
-            rows = torch.tensor(spec.rows or [[0.0] * len(spec.classes)])
-            std = rows.std(0, correction=0)
-            self.register_buffer("mean", rows.mean(0))
-            self.register_buffer("std", torch.where(std > 0, std, 1.0))
+            _keep_scale(self, spec)
             self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, c: Tensor | None) -> Tensor:
@@ -90,6 +88,14 @@ class Embedding(nn.Module):
         if c.is_floating_point():
             return c @ self.weight
         return functional.embedding(c, self.weight)
+
+
+def _keep_scale(module: nn.Module, spec: Spec) -> None:
+    """The buffers `mean` and `std` of numbers over the training data."""
+    rows = torch.tensor(spec.rows or [[0.0] * len(spec.classes)])
+    std = rows.std(0, correction=0)
+    module.register_buffer("mean", rows.mean(0))
+    module.register_buffer("std", torch.where(std > 0, std, 1.0))
 
 
 class Join(Given):
@@ -180,18 +186,29 @@ class Project(Verdict):
 
 
 class Classify(Verdict):
-    """Logits as they are, and what h says of the condition, (n, classes), put into `found`."""
+    """Logits as they are, and what h says of the condition, (n, classes), put into `found`.
+
+    Of numbers it is said in standard units, and what should be said is put beside it.
+    """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, spec: Spec, width: int) -> None:
         super().__init__()
         if not spec.classes:
             raise RecipeError("a conditional network needs labelled data")
+        self.vectors = spec.vectors
         self.head = nn.Linear(width, len(spec.classes))
+        if spec.vectors:
+            _keep_scale(self, spec)
 
     def forward(
         self, logits: Tensor, h: Tensor, c: Tensor | None, found: dict[str, Tensor]
     ) -> Tensor:
         found[CLASS_LOGITS] = self.head(h)
+        if self.vectors and c is not None:
+            found[CLASS_WANTED] = (c - self.mean) / self.std
         return logits
 
 
@@ -271,7 +288,8 @@ class Projection(Condition):
 class Auxiliary(Condition):
     """D is not told the class but guesses it, in a second head; G gets it joined to z.
 
-    The guesses are the layer `class_logits` of D's features. The trick AuxiliaryClassifier makes
+    The guesses are the layer `class_logits` of D's features, of numbers each less its mean and over
+    its deviation in the training data. The trick AuxiliaryClassifier makes
     both networks answer for them.
     """
 

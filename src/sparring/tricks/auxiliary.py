@@ -10,14 +10,15 @@ from torch.nn import functional
 from torch.nn.functional import adaptive_avg_pool2d
 
 from sparring.parts import require
-from sparring.tricks.trick import CLASS_LOGITS, DECODED, State, Trick, View
+from sparring.tricks.trick import CLASS_LOGITS, CLASS_WANTED, DECODED, State, Trick, View
 
 
 class AuxiliaryClassifier(Trick):
     """Both networks answer for the class that D guesses: cross entropy, added to either side.
 
     D learns to tell the classes of real and of generated images, G to make what D tells. For nets
-    with `condition=Auxiliary()`. Where a condition is several numbers, half the squared error.
+    with `condition=Auxiliary()`. Where a condition is several numbers, half the squared
+    error in standard units.
     """
 
     paper: ClassVar[str] = "Odena et al. 2017, AC-GAN, arXiv:1610.09585"
@@ -43,7 +44,7 @@ def _wrong(features: dict[str, Tensor], c: Tensor | None) -> Tensor:
     assert c is not None
     guess = features[CLASS_LOGITS].float()
     if c.is_floating_point():
-        return (guess - c).square().mean() / 2
+        return (guess - features[CLASS_WANTED]).square().mean() / 2
     return functional.cross_entropy(guess, c)
 
 

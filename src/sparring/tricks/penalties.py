@@ -169,7 +169,7 @@ class FeatureMatching(Trick):
         require(self.weight >= 0, "weight must not be negative")
 
     def g_term(self, view: View, state: State) -> Tensor | float:
-        layers = [n for n in view.fake_features if n != CLASS_LOGITS and not n.startswith(DECODED)]
+        layers = [n for n in view.fake_features if not n.startswith((CLASS_LOGITS, DECODED))]
         if self.layer and self.layer not in view.fake_features:
             raise RecipeError(
                 f"{self!r}: D has no layer '{self.layer}'{nearest(self.layer, layers)}",
