@@ -146,7 +146,8 @@ def logged(setup):
 
 @pytest.mark.parametrize("vectors", [False, True])
 def test_the_auxiliary_term_by_hand(vectors, labelled, tmp_path):
-    """Both sides pay the cross entropy of D's guesses; of numbers half their squared error."""
+    """Both sides pay the cross entropy of D's guesses; of numbers half their squared error,
+    in standard units."""
     if vectors:
         with np.load(labelled.data.path) as file:
             pixels = torch.from_numpy(file["arr_0"]).permute(0, 3, 1, 2)
@@ -174,7 +175,8 @@ def test_the_auxiliary_term_by_hand(vectors, labelled, tmp_path):
 
     def wrong(guess):
         if vectors:
-            return (guess - c).square().mean() / 2
+            wanted = (c - labels.mean(0)) / labels.std(0, correction=0)
+            return (guess - wanted).square().mean() / 2
         return -guess.log_softmax(1)[torch.arange(8), c].mean()
 
     d, g = (stats[1.0][k] - stats[0.0][k] for k in ("d_loss", "g_loss"))
