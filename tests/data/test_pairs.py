@@ -363,14 +363,17 @@ def test_what_is_held_out_of_two_sets_is_so_again(tmp_path, inputs, targets, ask
     assert (second and second.digest) == (first and first.digest)
 
 
+def patches_of(root: Path, **photos: int) -> Images:
+    """Two sets without pairs of six patches of 8 pixels of each photo."""
+    for side, n in photos.items():
+        for i in range(n):
+            write(root / side, f"{i}.png", pixels(i, 24, 24))
+    a, b = (Folder(path=str(root / side), patches=6) for side in photos)
+    return Unpaired(input=a, target=b).open((8, 8))
+
+
 def test_photos_of_two_sets_are_held_out_whole_and_so_again(tmp_path):
-    rng = np.random.default_rng(0)
-    for side, photos in (("A", 17), ("B", 31)):
-        for i in range(photos):
-            noise = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-            write(tmp_path / side, f"{i}.png", noise)
-    a, b = (Folder(path=str(tmp_path / side), patches=6) for side in "AB")
-    images = Unpaired(input=a, target=b).open((8, 8))
+    images = patches_of(tmp_path, A=17, B=31)
     train, held = divide(images)
     assert held is not None
     assert held.inputs is not None
@@ -381,13 +384,7 @@ def test_photos_of_two_sets_are_held_out_whole_and_so_again(tmp_path):
 
 
 def test_one_photo_of_many_patches_beside_a_set_is_trained_on_whole(tmp_path):
-    rng = np.random.default_rng(0)
-    for side, photos in (("A", 1), ("B", 20)):
-        for i in range(photos):
-            noise = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-            write(tmp_path / side, f"{i}.png", noise)
-    a, b = (Folder(path=str(tmp_path / side), patches=6) for side in "AB")
-    images = Unpaired(input=a, target=b).open((8, 8))
+    images = patches_of(tmp_path, A=1, B=20)
     train, held = divide(images)
     assert held is None
     assert (len(train), len(train.inputs or ())) == (120, 6)
