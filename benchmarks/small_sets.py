@@ -3,6 +3,9 @@
     SPARRING_TEST_DATA=... python benchmarks/small_sets.py [--sets NAME ...] [--n N ...]
                                  [--arms NAME ...] [--seeds 0 1] [--images 60000] [--table]
 
+The tables of docs/presets.md and docs/log.md: `--sets stripes --n 2000 --images 30000`, `--sets
+shapes --n 200`, `--sets fashion --n 60000`, each with the arms and seeds that the tables name.
+
 Sets: `shapes`, drawn here (40 pixels, colour, two classes: crescents and leaves of many colours and
 places); `stripes`, drawn too (28 pixels, grey, two classes: waves that stand or lie, of many
 lengths and places); `fashion`, Fashion-MNIST (28 pixels, grey, ten classes), from the folder that

@@ -371,7 +371,7 @@ class PageGroups(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.kind == "pack":
             raise RecipeError("pack=2 does not divide")
-        return x[:, 0] + x.std()
+        return x[:, 0] * (float("nan") if self.kind == "not finite" else x.std())
 
 
 @pytest.mark.parametrize("run", ["plane"], indirect=True)
@@ -383,6 +383,13 @@ def test_a_d_that_looks_at_several_points_is_not_drawn(run: Run, kind: str) -> N
     for slopes in (False, True):
         with pytest.raises(RunError, match="judges several points at once"):
             m.logits(torch.tensor([[0.3, -0.2], [1.0, 0.5], [2.0, 0.1]]), slopes=slopes)
+
+
+@pytest.mark.parametrize("run", ["plane"], indirect=True)
+def test_a_d_that_is_not_finite_is_not_taken_for_one(run: Run) -> None:
+    m = Material(run)
+    m.discriminator = PageGroups("not finite")  # pyright: ignore
+    assert m.logits(torch.tensor([[0.3, -0.2], [1.0, 0.5], [2.0, 0.1]])).isnan().all()
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -208,10 +208,10 @@ def test_a_run_that_took_far_from_its_minutes_says_so() -> None:
     for fine in (41.0, 60.0, 79.0):
         assert not forecast.astray(recipe, 1.0, fine)
     assert not forecast.astray(recipe, 0.1, 1.0)  # a few seconds are no matter
-    early = forecast.astray(recipe, 1.0, 15.0)
+    (early,) = forecast.astray(recipe, 1.0, 15.0)
     assert early.startswith("time: 0:15 of the 1:00 asked for, as the machine was slower")
     assert early.endswith("--images 2400 would take about that long")
-    late = forecast.astray(recipe, 1.0, 120.0)
+    (late,) = forecast.astray(recipe, 1.0, 120.0)
     assert late.startswith("time: 2:00 of the 1:00 asked for, as the machine was faster")
     assert late.endswith("--images 300 would take about that long")
 

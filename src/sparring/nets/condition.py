@@ -288,9 +288,8 @@ class Projection(Condition):
 class Auxiliary(Condition):
     """D is not told the class but guesses it, in a second head; G gets it joined to z.
 
-    The guesses are the layer `class_logits` of D's features, of numbers each less its mean and over
-    its deviation in the training data. The trick AuxiliaryClassifier makes
-    both networks answer for them.
+    The guesses are the layer `class_logits` of D's features, those of numbers in standard units of
+    the training data. The trick AuxiliaryClassifier makes both networks answer for them.
     """
 
     paper: ClassVar[str] = "Odena et al. 2017, AC-GAN, arXiv:1610.09585"

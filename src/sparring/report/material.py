@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,8 @@ class Material:
     def logits(self, x: Tensor, slopes: bool = False) -> Tensor:
         """D's logits of x (n, d), (n,); with `slopes` their gradient at x, (n, d).
 
-        Of several logits for one x the mean. D is asked in one batch.
+        Of several logits for one x the mean. D is asked in one batch; RunError where it judges a
+        point by the others.
         """
         x = x.detach().float().clone().requires_grad_(slopes)
         with torch.set_grad_enabled(slopes):
@@ -145,8 +146,8 @@ class Material:
                 logits = two = x[:0]
             assert isinstance(logits, Tensor)
             assert isinstance(two, Tensor)
-            alone = len(logits) == len(x) and torch.allclose(two, logits[:2], rtol=1e-3, atol=1e-4)
-            if not alone:
+            near = partial(torch.allclose, rtol=1e-3, atol=1e-4, equal_nan=True)
+            if len(logits) != len(x) or not near(two, logits[:2]):
                 raise RunError("this D judges several points at once, which cannot be drawn")
             flat = logits.flatten(1).mean(1) if logits.dim() > 1 else logits
             return torch.autograd.grad(flat.sum(), x)[0] if slopes else flat.float()

@@ -285,16 +285,16 @@ def budget(given: Recipe, opened: Recipe, speed: float, minutes: float) -> Recip
     return fill_schedules(replace(opened, **again))
 
 
-def astray(recipe: Recipe, minutes: float, spent: float) -> str:
-    """A line where a run took far from its `minutes`, `spent` being its seconds; else ''."""
+def astray(recipe: Recipe, minutes: float, spent: float) -> list[str]:
+    """A line where a run took far from its `minutes`, `spent` being its seconds; else none."""
     asked = 60 * minutes
     if abs(spent - asked) <= max(10.0, asked / 3):
-        return ""
-    return (
+        return []
+    return [
         f"time: {clock(spent)} of the {clock(asked)} asked for, as the machine was "
         f"{'faster' if spent > asked else 'slower'} when it was timed; "
         f"--images {round(recipe.images * asked / spent)} would take about that long"
-    )
+    ]
 
 
 # ------------------------------------------------------------------------------------------- plan

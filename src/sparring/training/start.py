@@ -75,9 +75,9 @@ def train(
             terminal.say(line)
         watchers = _watchers(on_tick, watch, found, terminal)
         Loop(run, setup, material, terminal, watchers, on_end).go(0)
-        spent = run.stats()[-1]["seconds"]
-        if minutes is not None and (line := astray(recipe, minutes, spent)):
-            terminal.say(line)
+        if minutes is not None:
+            for line in astray(recipe, minutes, run.stats()[-1]["seconds"]):
+                terminal.say(line)
     return run
 
 

@@ -17,8 +17,8 @@ class AuxiliaryClassifier(Trick):
     """Both networks answer for the class that D guesses: cross entropy, added to either side.
 
     D learns to tell the classes of real and of generated images, G to make what D tells. For nets
-    with `condition=Auxiliary()`. Where a condition is several numbers, half the squared
-    error in standard units.
+    with `condition=Auxiliary()`. Where a condition is several numbers, half the squared error
+    in standard units.
     """
 
     paper: ClassVar[str] = "Odena et al. 2017, AC-GAN, arXiv:1610.09585"
