@@ -1,7 +1,7 @@
 """Writes the tables of the pages that are the catalogue's: `python docs/tables.py`.
 
 A page holds the table of a kind of parts between `<!-- KIND -->` and `<!-- end of KIND -->`, where
-KIND is what `sparring list` calls it.
+KIND is what `sparring list` calls it; `elsewhere` is the table of other names.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sparring.recipe  # noqa: F401  (importing the recipe registers all parts)
+from sparring.glossary import ELSEWHERE
 from sparring.parts import Part, catalogue, kinds, show, summary
 from sparring.tricks import Trick
 
@@ -82,10 +83,22 @@ def table(kind: str) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 
+def other_names() -> str:
+    """The names of the literature that no part has, with what to write."""
+    by_ways: dict[tuple[str, ...], list[str]] = {}
+    for name, ways in ELSEWHERE.items():
+        by_ways.setdefault(ways, []).append(name)
+    lines = [
+        f"| {', '.join(n)} | {' or '.join(f'`{w}`' for w in ways)} |" for ways, n in by_ways.items()
+    ]
+    return "\n".join(["| name | written |", "| --- | --- |", *lines])
+
+
 def filled(page: str) -> str:
     """The page with its tables as they should be."""
     marks = r"(<!-- (\w+) -->\n).*?(<!-- end of \2 -->)"
-    return re.sub(marks, lambda m: f"{m[1]}{table(m[2])}\n{m[3]}", page, flags=re.S)
+    tables = {**dict.fromkeys(kinds(), table), "elsewhere": lambda _: other_names()}
+    return re.sub(marks, lambda m: f"{m[1]}{tables[m[2]](m[2])}\n{m[3]}", page, flags=re.S)
 
 
 if __name__ == "__main__":

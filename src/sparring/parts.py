@@ -26,6 +26,7 @@ from functools import cache
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from sparring.errors import RecipeError, SparringError
+from sparring.glossary import ELSEWHERE
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Part")
@@ -186,7 +187,7 @@ def parse(text: str, kind: type[P]) -> P:
         and key(name) not in _PARTS
         and re.fullmatch(r"[\w-]+(\(.*)?", text, re.S)
     ):
-        _refuse_yielded(name)
+        _refuse_known(name)
         hint, fix = nearest(name, names), f"sparring list {kind.kind}"
         raise RecipeError(f"'{name}' is not one of the {kind.kind}{hint}", fix=fix)
     value = call(text, ()) if re.fullmatch(r"[\w-]+", text) else read(text)
@@ -194,12 +195,15 @@ def parse(text: str, kind: type[P]) -> P:
         fix = (
             f"use one of {', '.join(names)}" if kind.kind else "sparring list"
         )  # all parts are too many
-        raise RecipeError(f"'{asked}' is not one of the {kind.kind or 'parts'}", fix=fix)
+        why = f"it is one of the {value.kind}" if isinstance(value, Part) else ""
+        raise RecipeError(f"'{asked}' is not one of the {kind.kind or 'parts'}", why=why, fix=fix)
     return value
 
 
-def _refuse_yielded(name: str) -> None:
-    """RecipeError, with the parts to write, where `name` is no part but what parts give."""
+def _refuse_known(name: str) -> None:
+    """RecipeError, with what to write, where `name` is no part but is here by another name."""
+    if elsewhere(name):
+        raise RecipeError(f"no part is called '{name}'", fix=elsewhere(name))
     found = _yielding(key(name))
     if found:
         these = " and ".join(c.__name__ for c, _ in found)
@@ -208,6 +212,13 @@ def _refuse_yielded(name: str) -> None:
             why=f"{these} {'yields' if len(found) == 1 else 'yield'} it",
             fix=f"write {found[0][1]}",
         )
+
+
+def elsewhere(name: str) -> str:
+    """What to write for a name of the literature that is no part's, or nothing."""
+    known = {key(n): ways for n, ways in ELSEWHERE.items()}
+    ways = known.get(key(name), ())
+    return f"write {', or '.join(ways)}" if ways else ""
 
 
 def _yielding(wanted: str) -> list[tuple[type[Part], str]]:
@@ -266,7 +277,7 @@ def _refuse_word(name: str, also: typing.Container[str]) -> None:
     """RecipeError, with what to write, where `name` is no part and may be a word without quotes."""
     if name in also or key(name) in _PARTS:
         return
-    _refuse_yielded(name)
+    _refuse_known(name)
     hint, why = nearest(name, [c.__name__ for c in _PARTS.values()]), f"text is quoted, '{name}'"
     if name.lower() in ("none", "true", "false"):
         hint, why = "", f"it is written {name.capitalize()}"
@@ -283,7 +294,7 @@ def call(
     """Makes the part called `name` with the fields `given`."""
     cls: Any = (also or {}).get(name) or _PARTS.get(key(name))
     if cls is None:
-        _refuse_yielded(name)
+        _refuse_known(name)
         names = [part.__name__ for part in _PARTS.values()]
         raise RecipeError(f"no part is called '{name}'{nearest(name, names)}", fix="sparring list")
     label, known = cls.__name__, [f.name for f in fields(cls)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sparring.cli.parser import Parser, load_parts, print_json
 from sparring.errors import RecipeError
-from sparring.parts import Part, key, nearest, show, summary
+from sparring.parts import Part, elsewhere, key, nearest, show, summary
 
 
 def report_command(words: Sequence[str]) -> None:
@@ -91,6 +91,8 @@ def list_command(words: Sequence[str]) -> None:
     if args.kind is not None:
         kind = {key(name): name for name in found}.get(key(args.kind))
         if kind is None:
+            if elsewhere(args.kind):
+                raise RecipeError(f"no kind is called '{args.kind}'", fix=elsewhere(args.kind))
             hint = nearest(args.kind, found)
             raise RecipeError(
                 f"no kind is called '{args.kind}'{hint}", fix=f"one of {', '.join(found)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sparring.data import Pairs, SideBySide, Source, Unpaired
 from sparring.errors import RecipeError
-from sparring.parts import key, nearest
+from sparring.parts import elsewhere, key, nearest
 from sparring.presets import modern, textbook, translation
 from sparring.presets.script import recipe_of
 from sparring.recipe import Recipe
@@ -59,6 +59,8 @@ def preset(name: str, data: Source | None, device: str) -> tuple[str, Recipe]:
     if ":" in name:
         file, function = name.rsplit(":", 1)
         return function, recipe_of(Path(file), function)
+    if elsewhere(name):
+        raise RecipeError(f"no preset is called '{name}'", fix=elsewhere(name))
     raise RecipeError(
         f"no preset is called '{name}'{nearest(name, PRESETS)}",
         why="the presets are auto, " + ", ".join(PRESETS),
