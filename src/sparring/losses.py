@@ -222,7 +222,8 @@ class RelativisticAverage(Loss):
 
     With x' = x - E y and y' = y - E x: d = base.d(x', y') and g = base.d(y', x'). The paper's
     RaSGAN is base=NonSaturating(), RaLSGAN base=LeastSquares(real=1, fake=-1), RaHingeGAN
-    base=Hinge(). Averages are over this process's logits.
+    base=Hinge(). Averages are over this process's logits. Of base only D's side is used, so a
+    `target` for its G is not.
     """
 
     paper: ClassVar[str] = "Jolicoeur-Martineau 2019, Relativistic GAN, arXiv:1807.00734"

@@ -209,6 +209,8 @@ def test_a_critic_without_bounds(tmp_path):
     nets = ResNet(g_width=4, d_width=4, latent=4)  # spectral norm in D
     recipe = toy(data=pictures, nets=nets, loss=Wasserstein(), batch=8, images=8)
     assert set_up(recipe).warnings == []
+    (line,) = set_up(replace(recipe, tricks=(WeightClipping(),))).warnings
+    assert line.startswith("warning: WeightClipping() bounds little beside spectral norm")
 
 
 def test_a_network_that_is_never_fully_grown(tmp_path):

@@ -123,7 +123,7 @@ class ToyDeaf(Nets):
 
 
 def test_networks_that_do_not_read_their_condition(labelled):
-    with pytest.raises(RecipeError, match="ToyDeaf does not read its condition"):
+    with pytest.raises(RecipeError, match="G and D of ToyDeaf do not read the condition"):
         set_up(replace(labelled, nets=ToyDeaf(condition=Concat())))
 
 

@@ -60,6 +60,7 @@ DONE: dict[str, tuple[str, Callable[..., Any], str]] = {
     "no dict": ("init", lambda: 3, "init of ToyHook gives 3. Fix: return a dict of tensors"),
     "no tensors": ("init", lambda: {"a": 3}, "init of ToyHook gives {'a': 3}. Fix: return a dict"),
     "nothing seen": ("see", lambda x: None, "see of ToyHook gives nothing: it was given a tensor"),
+    "in place": ("see", lambda x: x.add_(1), "see of ToyHook changes the tensor that it is given"),
     "fewer": (
         "fakes",
         lambda x: x[:3],

@@ -11,7 +11,8 @@ from sparring.data import Ring
 from sparring.errors import RecipeError
 from sparring.losses import Loss
 from sparring.nets import MLP, Discriminator, Nets
-from sparring.optim import Optimiser
+from sparring.optim import Adam, Optimiser
+from sparring.schedules import Schedule
 from sparring.training import train
 from sparring.training.device import Device
 from sparring.training.setup import Setup, open_data
@@ -113,6 +114,50 @@ def test_wrong_networks_are_named(wrong, said):
     with pytest.raises(RecipeError, match="RehearsedNets") as e:
         start(nets=RehearsedNets(wrong=wrong))
     assert said in str(e.value)
+
+
+class Together(Discriminator):
+    """A D that looks at the mean of its batch."""
+
+    def __init__(self, mixes: bool, noise: float) -> None:
+        super().__init__()
+        self.mixes, self.noise, self.layer = mixes, noise, nn.Linear(2, 1)
+
+    def forward(self, x, c=None, features=False):
+        h = x + self.noise * torch.randn_like(x) if self.noise else x - x.mean(0)
+        logits = self.layer(h).squeeze(1)
+        return (logits, {}) if features else logits
+
+
+class RehearsedTogether(Nets):
+    """Networks whose D judges samples by each other, said or not, or by chance."""
+
+    mixes: bool = False
+    noise: float = 0.0
+
+    def generator(self, spec):
+        return MLP().generator(spec)
+
+    def discriminator(self, spec):
+        return Together(self.mixes, self.noise)
+
+
+def test_a_d_that_looks_at_its_whole_batch_must_say_so():
+    with pytest.raises(RecipeError, match="judges a sample by the others of its batch") as e:
+        start(nets=RehearsedTogether())
+    assert "RehearsedTogether" in str(e.value)
+    assert "mixes = True" in str(e.value)
+    start(nets=RehearsedTogether(mixes=True))
+    start(nets=RehearsedTogether(noise=1.0))  # by chance, and not by the others
+
+
+class RehearsedSchedule(Schedule):
+    """A schedule without its curve."""
+
+
+def test_a_schedule_without_a_curve_is_named():
+    with pytest.raises(RecipeError, match=r"RehearsedSchedule\(images=\d+\) is not complete"):
+        start(g_optim=Adam(schedule=RehearsedSchedule()), images=16)
 
 
 class RehearsedOptimiser(Optimiser):

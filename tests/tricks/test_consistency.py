@@ -180,6 +180,8 @@ def test_bad_fields():
         lambda: Consistency(augment=R1()),
         lambda: LatentConsistency(sigma=0.0),
         lambda: LatentConsistency(d=-1.0),
+        lambda: LatentConsistency(d=0.0, g=0.0),
+        lambda: Consistency(real=0.0, fake=0.0),
     ):
         with pytest.raises(RecipeError):
             bad()
@@ -187,5 +189,5 @@ def test_bad_fields():
         Consistency(augment=LeCam())
     with pytest.raises(RecipeError, match="has a state of its own"):
         Consistency(augment=ADA())
-    with pytest.raises(RecipeError, match="these are points"):
+    with pytest.raises(RecipeError, match=r"these are points. Fix: InstanceNoise\(\) in its place"):
         set_up(toy(tricks=(Consistency(augment=DiffAugment()),)))

@@ -8,6 +8,8 @@ d = w.(E fake - E real) and g = -w.E fake.
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from sparring.errors import RecipeError
 from sparring.losses import Wasserstein
 from sparring.nets import DCGAN, MLP, Fast
 from sparring.schedules import Linear
-from sparring.tricks import DRAGAN, R1, R2, Drift, FeatureMatching, GradientPenalty, Trick
+from sparring.tricks import DRAGAN, R1, R2, Drift, FeatureMatching, GradientPenalty, Trick, View
 
 LR = 0.1
 W = torch.tensor([1.0, 1.5, 2.0], dtype=torch.float64)
@@ -317,6 +319,12 @@ def test_feature_matching_of_a_named_layer():
     )
     with pytest.raises(RecipeError, match=r"no layer 'layer7', did you mean 'layer0'.*Fix: use"):
         walk(toy(tricks=(FeatureMatching(layer="layer7"),)))
+
+
+def test_feature_matching_without_layers():
+    view = SimpleNamespace(real_features={}, fake_features={})
+    with pytest.raises(RecipeError, match="needs the layers of D: this D gives none"):
+        FeatureMatching().g_term(cast(View, view), {})
 
 
 @pytest.mark.parametrize(

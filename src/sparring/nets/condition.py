@@ -159,7 +159,8 @@ class Plane(See):
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         plane = self.embedding(c).view(-1, 1, *self.size)
         if x.shape[2:] != plane.shape[2:]:  # a network that grows looks at smaller images first
-            plane = functional.adaptive_avg_pool2d(plane, (x.shape[2], x.shape[3]))
+            # By picking pixels: means of them would fade the plane.
+            plane = functional.interpolate(plane, size=x.shape[2:], mode="nearest")
         return torch.cat([x, plane.to(x)], 1)
 
 

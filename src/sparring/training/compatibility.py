@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from sparring.errors import RecipeError
@@ -11,6 +13,7 @@ from sparring.optim import Optimiser
 from sparring.parts import show, walk
 from sparring.recipe import Recipe
 from sparring.schedules import Schedule
+from sparring.training.hooks import attempt
 from sparring.tricks import Trick
 
 _BATCH = nn.modules.batchnorm._BatchNorm
@@ -19,6 +22,8 @@ _WHOLE_BATCH = (MinibatchDiscrimination, MinibatchStddev, _BATCH)
 
 def check(recipe: Recipe, players: Players, batch: int) -> None:
     """RecipeError where the tricks, the networks and a process's `batch` do not fit together."""
+    for schedule in (part for part in walk(recipe) if isinstance(part, Schedule)):
+        attempt(repr(schedule), partial(schedule.at, 0), "at 0 images")
     _check_translation(recipe)
     _check_rates(recipe)
     for name in recipe.game.discriminators:
@@ -152,10 +157,17 @@ def warnings(recipe: Recipe, players: Players) -> list[str]:
         for trick in recipe.tricks
         if changes and getattr(trick, "paired", False)
     ]
-    bounded = any(t.slopes or t.per_sample or t.clips for t in recipe.tricks) or all(
+    spectral = [
         any(hasattr(m, "parametrizations") for m in players[name].modules())
         for name in recipe.game.discriminators
-    )
+    ]
+    clips = next((t for t in recipe.tricks if t.clips), None)
+    if clips and any(spectral):
+        found.append(
+            f"warning: {clips!r} bounds little beside spectral norm, which scales it again. "
+            "Fix: leave one of them out"
+        )
+    bounded = any(t.slopes or t.per_sample or t.clips for t in recipe.tricks) or all(spectral)
     if any(getattr(part, "lipschitz", False) for part in walk(recipe.loss)) and not bounded:
         found.append(
             f"warning: {recipe.loss!r} wants a D whose slope is bounded and nothing bounds it. "

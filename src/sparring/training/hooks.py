@@ -32,7 +32,14 @@ def attempt(name: str, call: Callable[[], Any], when: str = "on a batch") -> Any
 def hook(name: str, trick: Trick, view: View, state: State, *given: Any) -> Any:
     """What a hook of a trick returns; RecipeError where it fails or returns another thing."""
     what = f"{name} of {type(trick).__name__}"
+    before = [x._version for x in given if isinstance(x, Tensor)]
     found = attempt(what, lambda: getattr(trick, name)(view, state, *given))
+    if before != [x._version for x in given if isinstance(x, Tensor)]:
+        raise RecipeError(
+            f"{what} changes the tensor that it is given",
+            why="others read it as well",
+            fix="return a new one, images + 0.1 and not images.add_(0.1)",
+        )
     if name in ("d_term", "g_term"):
         return one_number(found, what)
     if name == "init" and not (

@@ -32,6 +32,7 @@ def rehearse(recipe: Recipe, players: Players, batch: Batch, device: Device) -> 
         for pair in attempt(G, lambda: recipe.game.pairs(players, batch, draws)):
             _generated(G, pair)
             real, fake = (attempt(D, partial(_judged, pair, x)) for x in (pair.real, pair.fake))
+            _alone(D, pair, device)
             _lost(recipe.loss, real.float(), fake.float(), draws("loss"))
     for net in players.values():
         net.train()
@@ -59,6 +60,27 @@ def _generated(name: str, pair: Pair) -> None:
     if pair.fake.shape != pair.real.shape:
         made, wanted = ("x".join(map(str, x.shape)) for x in (pair.fake, pair.real))
         raise RecipeError(f"{name} makes {made}, the real batch is {wanted}")
+
+
+def _alone(name: str, pair: Pair, device: Device) -> None:
+    """RecipeError where D, unsaid, answers otherwise of a sample alone than in its batch."""
+    if getattr(pair.D, "mixes", False):
+        return
+    x, c = pair.real, pair.c
+
+    def answer(n: int) -> Tensor:
+        return pair.D(x[:n], None if c is None else c[:n])[:1].float()
+
+    with torch.autocast(device.torch.type, enabled=False):  # else rounding is seen as well
+        whole, again = (attempt(name, partial(answer, len(x))) for _ in range(2))
+        alone = attempt(name, partial(answer, 1), "on one sample")
+    scale = whole.abs().max()
+    if bool((whole - again).abs().max() <= scale / 1e4 < scale / 100 < (whole - alone).abs().max()):
+        raise RecipeError(
+            f"{name} judges a sample by the others of its batch and does not say so",
+            why="real and fake would be judged as one batch",
+            fix="write mixes = True into its class",
+        )
 
 
 def _judged(pair: Pair, x: Tensor) -> Tensor:

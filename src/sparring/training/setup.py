@@ -143,9 +143,12 @@ class Setup:
         compatibility.check(recipe, players, recipe.batch // device.world)
         self.warnings = compatibility.warnings(recipe, players)
         data = material.train
-        if recipe.nets.condition and not all(conditional(net) for net in players.values()):
+        deaf = [name for name, net in players.items() if not conditional(net)]
+        if recipe.nets.condition and deaf:
             raise RecipeError(
-                f"{type(recipe.nets).__name__} does not read its condition", fix="--condition none"
+                f"{' and '.join(deaf)} of {type(recipe.nets).__name__} "
+                f"{'does' if len(deaf) == 1 else 'do'} not read the condition",
+                fix="--condition none",
             )
         labels = data.labels if isinstance(data, Images) else None
         if labels is not None and recipe.nets.condition is None:

@@ -30,6 +30,7 @@ class Consistency(Trick):
     def check(self) -> None:
         super().check()
         require(self.real >= 0 and self.fake >= 0, "weights must not be negative")
+        require(self.real + self.fake > 0, "one of the weights real and fake must be positive")
         changes = type(self.augment).see is not Trick.see
         require(changes, f"{self.augment!r} does not change what D sees: use DiffAugment")
         still = type(self.augment).after_step is Trick.after_step
@@ -73,6 +74,7 @@ class LatentConsistency(Trick):
     def check(self) -> None:
         super().check()
         require(self.d >= 0 and self.g >= 0, "weights must not be negative")
+        require(self.d + self.g > 0, "one of the weights d and g must be positive")
         require(self.sigma > 0, "sigma must be positive")
 
     def _near(self, view: View) -> Tensor:

@@ -170,6 +170,12 @@ class FeatureMatching(Trick):
 
     def g_term(self, view: View, state: State) -> Tensor | float:
         layers = [n for n in view.fake_features if not n.startswith((CLASS_LOGITS, DECODED))]
+        if not layers:
+            raise RecipeError(
+                f"{self!r} needs the layers of D",
+                why="this D gives none",
+                fix="let it return (logits, dict of layers) with features=True",
+            )
         if self.layer and self.layer not in view.fake_features:
             raise RecipeError(
                 f"{self!r}: D has no layer '{self.layer}'{nearest(self.layer, layers)}",

@@ -42,7 +42,7 @@ class InstanceNoise(Trick):
 def _only_images(trick: Trick, view: View) -> None:
     if view.real.dim() != 4:
         raise RecipeError(
-            f"{trick!r} changes images", why="these are points", fix="use InstanceNoise"
+            f"{trick!r} changes images", why="these are points", fix="InstanceNoise() in its place"
         )
 
 
@@ -69,6 +69,8 @@ class DiffAugment(Trick):
         super().check()
         require(0 <= self.translation <= 1, "translation must lie in [0, 1]")
         require(0 <= self.cutout <= 1, "cutout must lie in [0, 1]")
+        any_of = self.colour or self.translation or self.cutout or self.flip
+        require(bool(any_of), "it changes nothing: leave it out, or one of its changes in")
 
     def init(self, view: View, state: State) -> State:
         _only_images(self, view)
@@ -118,6 +120,7 @@ class ADA(Trick):
         require(self.speed >= 1, "speed must be at least 1 image")
         require(self.interval >= 1, "interval must be at least 1")
         require(0 <= self.p <= 1, "p, where it starts, must lie in [0, 1]")
+        require(self.geometry or self.colour, "it changes nothing: leave geometry or colour in")
 
     def init(self, view: View, state: State) -> State:
         _only_images(self, view)
