@@ -158,7 +158,7 @@ def _load(files: Files, listing: Listing, size: Size | None, strict: bool) -> Lo
             sampled=files.keep == "stream",
         )
         if files.keep == "stream":
-            known = mapped.key(listing.names, listing.stamp, options)
+            known = mapped.key(listing.names, listing.stamp, (plan.size, *options[1:]))
             return _streamed(files, listing, plan, labels, limit, known)
         tally, failed = Tally(), dict[int, str]()
         groups = decoded(listing, plan, tally, failed)
