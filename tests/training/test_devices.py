@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
@@ -44,6 +46,25 @@ def test_two_processes_write_what_one_would(tmp_path: Path) -> None:
         assert theirs["d_loss"] == pytest.approx(mine["d_loss"], rel=1e-4)
         assert theirs["d_acc_real"] == pytest.approx(mine["d_acc_real"], abs=1e-6)
     assert other.report.exists()
+
+
+def test_every_process_keeps_its_old_fakes(tmp_path: Path) -> None:
+    """Stopped and resumed with Replay, of which each process has a pool of its own."""
+    more = ["--images", "640", "--checkpoint-every", "320", "--tricks", "Replay(size=64)"]
+    run, other = Run(tmp_path / "run"), Run(tmp_path / "other")
+    process = two("train", *WORDS, *more, "--out", str(run.path))
+    assert process.communicate(timeout=120)[1] == ""
+    shutil.copytree(run.path, other.path)
+    last, middle = other.saved()[:2]
+    pools = [load_file(middle / f"{name}.safetensors") for name in ("tricks", "tricks_1")]
+    assert pools[0].keys() == pools[1].keys()
+    assert any(not torch.equal(pools[0][k], pools[1][k]) for k in pools[0])
+    shutil.rmtree(last)
+    process = two("resume", str(other.path), "--device", "cpu", "--quiet")
+    assert process.communicate(timeout=120)[1] == ""
+    for name in ("G", "D", "tricks", "tricks_1"):
+        mine, theirs = (load_file(r.saved()[0] / f"{name}.safetensors") for r in (run, other))
+        assert all(torch.equal(mine[k], theirs[k]) for k in mine), name
 
 
 @pytest.mark.slow

@@ -22,13 +22,26 @@ from sparring.tricks import State
 
 @dataclass
 class Everything:
-    """All that a run is at one moment: what a checkpoint holds and a resumed run starts from."""
+    """All that a run is at one moment: what a checkpoint holds and a resumed run starts from.
+
+    `others`: the tricks' states of the processes but the first, each its own, as `kept` has them.
+    """
 
     players: dict[str, nn.Module]
     averages: dict[str, Ema]
     optims: dict[str, torch.optim.Optimizer]
     tricks: dict[str, dict[str, State]]
     state: dict[str, Any] = field(default_factory=dict)
+    others: list[dict[str, Tensor]] = field(default_factory=list)
+
+    def kept(self) -> dict[str, Tensor]:
+        """This process's states of the tricks, by pair, trick and name."""
+        return {
+            f"{pair}/{key}/{name}": t
+            for pair, states in self.tricks.items()
+            for key, state in states.items()
+            for name, t in state.items()
+        }
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """File name without ending -> its tensors."""
@@ -39,18 +52,17 @@ class Everything:
             files[f"{side}_optim"] = {
                 f"{i}.{k}": v for i, s in slots.items() for k, v in s.items() if v is not None
             }
-        files["tricks"] = {
-            f"{pair}/{key}/{name}": t
-            for pair, states in self.tricks.items()
-            for key, state in states.items()
-            for name, t in state.items()
-        }
-        return files
+        files["tricks"] = self.kept()
+        return files | {f"tricks_{rank}": kept for rank, kept in enumerate(self.others, 1)}
 
-    def restore(self, files: dict[str, dict[str, Tensor]]) -> None:
-        """Takes over what `tensors` gave once; RecipeError where it does not fit."""
+    def restore(self, files: dict[str, dict[str, Tensor]], rank: int = 0) -> None:
+        """Takes over what `tensors` gave once, in the process `rank`.
+
+        A process that was not there then begins with the first one's states of the tricks.
+        RecipeError where something does not fit.
+        """
         try:
-            self._restore(files)
+            self._restore(files, files.get(f"tricks_{rank}", files["tricks"]))
         except (KeyError, ValueError, RuntimeError) as e:
             first, *more = str(e).splitlines()  # torch says in the second line what differs
             raise RecipeError(
@@ -59,7 +71,7 @@ class Everything:
                 fix="train anew from its weights: sparring train --init-from RUN",
             ) from e
 
-    def _restore(self, files: dict[str, dict[str, Tensor]]) -> None:
+    def _restore(self, files: dict[str, dict[str, Tensor]], kept: dict[str, Tensor]) -> None:
         for name, net in self.players.items():
             net.load_state_dict(files[name])
         for name, ema in self.averages.items():
@@ -73,7 +85,7 @@ class Everything:
             optim.load_state_dict({"state": slots, "param_groups": groups})
             for p, slot in optim.state.items():
                 slot |= {k: laid_out_like(p, t) for k, t in slot.items() if t.shape == p.shape}
-        for key, t in files["tricks"].items():
+        for key, t in kept.items():
             pair, trick, name = key.split("/", 2)
             if trick in self.tricks[pair]:  # one that is left out now takes its state with it
                 self.tricks[pair][trick][name].copy_(t)

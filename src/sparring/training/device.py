@@ -116,6 +116,17 @@ class Device:
         assert isinstance(total, Tensor)
         return total
 
+    def gather(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """What every process but the first has under the same names, in the order of ranks."""
+        if self.world == 1:
+            return []
+        found = {
+            name: [torch.empty_like(t) for _ in range(self.world)] for name, t in tensors.items()
+        }
+        for name, t in tensors.items():
+            torch.distributed.all_gather(found[name], t.contiguous())
+        return [{name: each[rank] for name, each in found.items()} for rank in range(1, self.world)]
+
     def mean_numbers(self, values: dict[str, float]) -> dict[str, float]:
         """The means over all processes of numbers that each has under the same names."""
         if self.world == 1:

@@ -195,10 +195,11 @@ class Loop:
 
     def save(self, steps: int) -> None:
         """A checkpoint, and the generator that samples are drawn from."""
+        everything = self.setup.everything
+        everything.others = self.setup.device.gather(everything.kept())
         if not self.setup.device.first:
             return
         images = steps * self.setup.recipe.images_per_step
-        everything = self.setup.everything
         everything.state = {
             "step": steps,
             "images": images,

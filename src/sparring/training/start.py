@@ -121,7 +121,7 @@ def resume(
             )
         wanted, material = open_data(wanted)
         setup, _ = _begin(wanted, material, machine, None)
-        setup.everything.restore(saved.files)
+        setup.everything.restore(saved.files, machine.rank)
         setup.everything.state = saved.state
         machine.launch()
         if not first:
