@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from toys import Pictures
 
+from sparring.cli import main
 from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
 from sparring.metrics import ModeCoverage
@@ -24,7 +25,7 @@ from sparring.nets import MLP
 from sparring.recipe import Recipe
 from sparring.runs import Run
 from sparring.training import resume, train, watch
-from sparring.training.terminal import describe, left, spark
+from sparring.training.terminal import Terminal, describe, left, spark
 from sparring.training.watch import Careful, Watcher, loggers
 
 TINY = Recipe(
@@ -267,6 +268,40 @@ def test_a_spark_shows_the_course() -> None:
     assert spark([2.0, 2.0]) == "▄▄"
     assert spark([1, math.nan, 2, math.inf]) == "▁ █ "
     assert spark([]) == ""
+
+
+def test_scoring_is_said_while_it_takes_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line at once, another ten seconds later; none where one is quiet, none in the log."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for quiet in (False, True):
+        with Terminal(tmp_path / "log.txt", 640, quiet=quiet) as terminal:
+            for now in (100.0, 105.0, 111.0):
+                terminal.scoring("inception", int(now), 2048)
+            now = 122.0
+            terminal.scoring("inception", 122, 0)
+        said = capsys.readouterr().err.splitlines()
+        assert said == (
+            []
+            if quiet
+            else [
+                "scoring: inception features of 100 of 2,048 images",
+                "scoring: inception features of 111 of 2,048 images",
+                "scoring: inception features of 122 images",
+            ]
+        )
+    assert not (tmp_path / "log.txt").exists()
+
+
+def test_the_end_of_a_run_says_that_it_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "ring", "--images", "640", "--batch", "64", "--evaluate-every", "320"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("scoring by")] == ["scoring by ModeCoverage"]
 
 
 def test_what_is_left_counts_pauses() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from sparring.errors import DivergedError, SparringError
+from sparring.metrics.features import watching
 from sparring.nets import Discriminator, Generator
 from sparring.runs import Run
 from sparring.sample import Model, in_rows, png, to_uint8
@@ -225,7 +226,11 @@ class Loop:
         recipe, model = self.setup.recipe, self.model(images)
         judge = None if recipe.game.translates else judging(self.discriminator)
         metrics = recipe.metrics or ()
-        scores, skipped = evaluate(model, metrics, self.material.real, judge=judge)
+        if images >= recipe.images:  # the bar is at its end, and this may take as long as it took
+            names = dict.fromkeys(type(m).__name__ for m in metrics)
+            self.terminal.say(f"scoring by {', '.join(names)}")
+        with watching(self.terminal.scoring):
+            scores, skipped = evaluate(model, metrics, self.material.real, judge=judge)
         for score in scores:
             row = {"images": images, **score, "seconds": round(time.perf_counter() - start, 2)}
             self.run.add("scores", row)

@@ -66,6 +66,18 @@ class Terminal:
                 self.console.print(text, markup=False, soft_wrap=True)
             self._write(text)
 
+    def scoring(self, features: str, done: int, total: int) -> None:
+        """How far the features of samples or of real images are, while a run is scored."""
+        line = f"scoring: {features} features of {done:,}"
+        line += f" of {total:,} images" if total else " images"
+        if self.live:
+            self.live.update(self.task, line=line)
+            self.live.refresh()
+        elif time.monotonic() - self.said > 10:
+            self.said = time.monotonic()
+            if not self.quiet:
+                self.console.print(line, markup=False, soft_wrap=True)
+
     def _write(self, text: str) -> None:
         if self.log is None:
             return
