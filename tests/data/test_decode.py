@@ -208,7 +208,10 @@ UPRIGHT = {  # what must be done to the stored rows and columns, by the EXIF sta
 def test_exif_orientation(turn, form, ending):
     exif = Image.Exif()
     exif[0x0112] = turn
-    pixels, facts = decoded(packed(RGB, form, exif=exif), ending)
+    content = packed(RGB, form, exif=exif)
+    seen = header(io.BytesIO(content))
+    assert (seen.height, seen.width) == ((4, 6) if turn < 5 else (6, 4))
+    pixels, facts = decoded(content, ending)
     np.testing.assert_array_equal(pixels, UPRIGHT[turn](RGB))
     assert (facts.height, facts.width) == ((4, 6) if turn < 5 else (6, 4))
     assert facts.conversions == (("exif-rotated",) if turn > 1 else ())

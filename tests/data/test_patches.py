@@ -17,8 +17,8 @@ from torch.testing import assert_close
 from sparring.data import Folder, Images, Npz, Pairs, SideBySide, Unpaired, divide
 from sparring.data.inspect import inspect
 from sparring.errors import DataError, RecipeError
-from sparring.games import Downscale, Pix2Pix
-from sparring.nets import SuperResolver
+from sparring.games import CycleGAN, Downscale, Pix2Pix
+from sparring.nets import ResidualTranslator, SuperResolver
 from sparring.recipe import Recipe
 from sparring.training import Stopped, resume, train
 from sparring.training.setup import open_data
@@ -169,6 +169,25 @@ def test_the_recipe_cuts_whatever_is_files(tmp_path):
     filled, material = open_data(replace(arrays, size=None))
     assert (filled.patches, filled.size, material.spec.shape) == (0, (32, 32), (3, 32, 32))
     assert open_data(filled)[0] == filled  # as a resumed run does
+
+
+@pytest.mark.parametrize("kind", [Pairs, Unpaired])
+def test_files_beside_an_array_are_not_cut(tmp_path, kind):
+    """The one side would be cut at its own scale, the other scaled as a whole."""
+    np.savez(tmp_path / "b.npz", images=np.zeros((6, 40, 64, 3), np.uint8))
+    files, arrays = write(tmp_path / "a", [(40, 64)] * 6), Npz(path=str(tmp_path / "b.npz"))
+    nets = ResidualTranslator(width=4, blocks=1, d_width=4, d_layers=1)
+    game = Pix2Pix() if kind is Pairs else CycleGAN()
+    recipe = Recipe(data=kind(input=files, target=arrays), patches=2, nets=nets, game=game)
+    recipe = replace(recipe, metrics=(), batch=2)
+    with pytest.raises(RecipeError, match="patches are cut from image files"):
+        open_data(replace(recipe, size=(16, 16)))
+    filled, material = open_data(recipe)
+    assert filled.patches == 0
+    assert len(material.train) == 5
+    if kind is Pairs:
+        with pytest.raises(DataError, match="one of these is no files"):
+            Pairs(input=replace(files, patches=2), target=arrays).open((16, 16))
 
 
 def test_a_resumed_run_of_patches_is_the_undisturbed_one(tmp_path):

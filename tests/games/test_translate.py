@@ -244,6 +244,10 @@ def test_data_without_inputs_or_pairs(tmp_path):
     both = Unpaired(input=Npz(path=photos.path), target=Npz(path=photos.path))
     with pytest.raises(RecipeError, match="learns from pairs"):
         set_up(recipe(tmp_path, data=both))
+    with pytest.raises(
+        RecipeError, match=r"learns from pairs.*alone that Greyscale\(\) is made of"
+    ):
+        set_up(recipe(tmp_path, data=both, game=Pix2Pix(inputs=Greyscale())))
 
 
 def test_a_batch_of_one_with_batchnorm_is_refused(tmp_path):

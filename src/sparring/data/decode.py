@@ -127,7 +127,8 @@ def header(file: BinaryIO, ranged: bool = False) -> Header:
         if image.mode in ("P", "PA"):
             rgb = np.asarray(_flat(_loaded(image), sixteen=False))
             grey = rgb.ndim == 2 or bool((rgb == rgb[:, :, :1]).all())
-        width, height = image.size[::-1] if _orientation(image) >= 5 else image.size
+        lying = _orientation(image) >= 5 and not _stands(image)
+        width, height = image.size[::-1] if lying else image.size
         return Header(height, width, grey)
 
 
@@ -146,10 +147,10 @@ def decode(file: BinaryIO, ending: str, form: Form) -> tuple[np.ndarray, Facts]:
             conversions.append("animated")
         # Pillow keeps 16-bit colour as RGB; only the raw mode of its decoder tells.
         deep = image.mode.startswith("I") or ";16" in str(getattr(image, "tile", ""))
-        turn = _orientation(image)
+        turn, stands = _orientation(image), _stands(image)
         image = _loaded(image)
         conversions += _conversions(image, deep, turn, form)
-        if turn in _UPRIGHT and kind != "TIFF":  # Pillow turns TIFF itself
+        if turn in _UPRIGHT and not stands:
             image = image.transpose(_UPRIGHT[turn])
         pixels = _bytes(image, deep, form) if form.range is None else _values(image, deep, form)
     facts = Facts(kind, mode, image.height, image.width, tuple(conversions))
@@ -216,6 +217,11 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(0x0112, 1))
     except Exception:  # noqa: BLE001 - broken EXIF says nothing about the pixels
         return 1
+
+
+def _stands(image: Image.Image) -> bool:
+    """Whether Pillow gives size and pixels upright already, as it does those of TIFF."""
+    return image.format == "TIFF"
 
 
 def _conversions(image: Image.Image, deep: bool, turn: int, form: Form) -> list[str]:

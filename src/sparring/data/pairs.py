@@ -83,6 +83,12 @@ class Pairs(Source):
 
     def _in_order(self, size: Size | None) -> Images:
         sides = self.input, self.target
+        if any(isinstance(side, Files) and side.patches for side in sides):
+            raise DataError(
+                "patches are cut from two sets of image files",
+                why="one of these is no files: its images would be scaled as a whole",
+                fix="--patches 0, or give both as files",
+            )
         own = [None if isinstance(side, Files) else _images(side, None) for side in sides]
         a, b = map(_sizes, sides, own)
         size = _one_size(a, b, size)

@@ -65,10 +65,12 @@ class Pix2Pix(Translation):
     def fit(self, spec: Spec, train: Images | Points) -> Spec:
         if isinstance(train, Points):
             raise RecipeError("points are not translated", fix="give images")
-        if not train.paired and isinstance(self.inputs, Stored):
+        stored = isinstance(self.inputs, Stored)
+        if not train.paired and (stored or train.inputs is not None):
+            one = "" if stored else f", or the images alone that {show(self.inputs)} is made of"
             raise RecipeError(
                 "pix2pix learns from pairs, and these are two sets without pairs",
-                fix="--preset cyclegan, or data of the kind Pairs or SideBySide",
+                fix=f"--preset cyclegan, or data of the kind Pairs or SideBySide{one}",
             )
         if self.perceptual:
             self._refuse_unseen(spec.shape)

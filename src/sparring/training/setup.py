@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from sparring.data import Files, Images, Points, anchored, divide, opened
+from sparring.data import Files, Images, Points, Source, anchored, divide, opened
 from sparring.errors import RecipeError
 from sparring.games import Players, Translation
 from sparring.metrics import Metric, Real, default_metrics, translation_metrics
@@ -88,12 +88,14 @@ def open_data(recipe: Recipe) -> tuple[Recipe, Material]:
 
 def _cut(recipe: Recipe) -> Recipe:
     """The recipe with its patches taken of all data that are files; without them for others."""
-    files = any(isinstance(part, Files) for part in walk(recipe.data))
+    sets = [part for part in walk(recipe.data) if isinstance(part, Source)]
+    single = [s for s in sets if not any(isinstance(p, Source) for p in list(walk(s))[1:])]
+    files = all(isinstance(part, Files) for part in single)
     if recipe.patches and not files and recipe.size is not None:
         raise RecipeError(
             "patches are cut from image files",
             where=show(recipe.data),
-            why="these would be scaled to --size as a whole",
+            why="what is no file would be scaled to --size as a whole",
             fix="--patches 0, or leave --size out",
         )
 
