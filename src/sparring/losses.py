@@ -27,12 +27,14 @@ Label = float | tuple[float, float]
 class Loss(Part, kind="losses", abstract=True):
     """What D and G minimise, as functions of logits of any shape; each returns one number.
 
-    `needs_real`: whether G's loss reads D(real). `logistic`: whether sigmoid(D) estimates
-    p / (p + q) at D's optimum, which the report draws. `lipschitz`: whether D's slope must be
-    bounded by something, or the loss has no least value.
+    `needs_real`: whether G's loss reads D(real). `pairs`: whether real and fake are compared row by
+    row. `logistic`: whether sigmoid(D) estimates p / (p + q) at D's optimum, which the report
+    draws. `lipschitz`: whether D's slope must be bounded by something, or the loss has no least
+    value.
     """
 
     needs_real: ClassVar[bool] = False
+    pairs: ClassVar[bool] = False
     lipschitz: ClassVar[bool] = False
 
     @property
@@ -204,6 +206,7 @@ class RelativisticPaired(Loss):
         "Huang et al. 2024, R3GAN, arXiv:2501.05441"
     )
     needs_real: ClassVar[bool] = True
+    pairs: ClassVar[bool] = True
 
     def d(self, real: Tensor, fake: Tensor, rng: Uniform | None = None) -> Tensor:
         return softplus(fake - real).mean()

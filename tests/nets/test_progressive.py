@@ -147,6 +147,20 @@ def test_every_stage_and_condition(nets, condition, seen):
     assert len({n.split(".")[1] for n in later}) == sizes - (3 - G.level)
 
 
+def test_a_layer_has_one_name_at_every_stage():
+    """At 32 pixels: three sizes come down, then a convolution and a hidden layer of 4 pixels."""
+    D = ProGAN(width=4, latent=4).discriminator(Spec(shape=(1, 32, 32)))
+    shapes = {}
+    for place in (0.0, 1.5, 3.0, 6.0):
+        D.place = place
+        _, found = D(torch.rand(2, 1, 32, 32), features=True)
+        for name, layer in found.items():
+            shapes.setdefault(name, set()).add(tuple(layer.shape))
+        assert list(found)[-2:] == ["layer3", "layer4"]
+    assert list(found) == [f"layer{i}" for i in range(5)]
+    assert all(len(s) == 1 for s in shapes.values())
+
+
 def test_minibatch_stddev_is_in_d():
     D = replace(PARTS[0], stddev=4).discriminator(SPEC)
     assert D.mixes

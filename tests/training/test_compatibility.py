@@ -12,8 +12,8 @@ from sparring.cli import main
 from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
 from sparring.games import Greyscale, Pix2Pix
-from sparring.losses import RelativisticAverage, Wasserstein
-from sparring.nets import DCGAN, MLP, ProGAN, Projection, ResNet, UNet
+from sparring.losses import RelativisticAverage, RelativisticPaired, Wasserstein
+from sparring.nets import DCGAN, MLP, Concat, ProGAN, Projection, ResNet, UNet
 from sparring.optim import Adam, Optimiser
 from sparring.runs import Run
 from sparring.schedules import Linear
@@ -211,6 +211,16 @@ def test_a_critic_without_bounds(tmp_path):
     assert set_up(recipe).warnings == []
     (line,) = set_up(replace(recipe, tricks=(WeightClipping(),))).warnings
     assert line.startswith("warning: WeightClipping() bounds little beside spectral norm")
+
+
+def test_pairs_of_a_loss_and_old_fakes_of_other_classes(tmp_path):
+    data = Npz(path=Pictures.write(tmp_path / "classes.npz", classes=2).path)
+    nets = MLP(condition=Concat(), **SMALL)
+    recipe = toy(data=data, nets=nets, loss=RelativisticPaired(), batch=8, images=8)
+    assert set_up(recipe).warnings == []
+    (line,) = set_up(replace(recipe, tricks=(Replay(),))).warnings
+    assert "may swap for one of another class" in line
+    assert set_up(replace(recipe, loss=RelativisticAverage(), tricks=(Replay(),))).warnings == []
 
 
 def test_a_network_that_is_never_fully_grown(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from sparring.training.device import Device
 from sparring.training.ema import Ema
 from sparring.training.inherit import afresh, inherit
 from sparring.training.setup import Setup, open_data
-from sparring.tricks import AuxiliaryClassifier
+from sparring.tricks import AuxiliaryClassifier, Trick
 
 RECIPE = Recipe(data=Ring(), nets=MLP(), batch=16, images=320, precision="fp32", metrics=())
 
@@ -104,6 +105,53 @@ def test_a_network_that_has_grown_does_not_begin_anew(tmp_path):
     slow = replace(nets, growth=Linear(start=0.0, end=0.5))
     half = afresh(train(replace(recipe, nets=slow), tmp_path / "half", quiet=True)).nets
     assert half.growth == Linear(start=0.5, end=2.0)  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("first", "size", "start", "level"),
+    [
+        (1.0, (32, 32), 2 / 3, 2),
+        (0.5, (32, 32), 1 / 3, 1),
+        (1.0, (8, 8), 1.0, 1),
+        (1.0, None, 1.0, 2),
+    ],
+)
+def test_a_grown_network_goes_on_at_its_size_when_another_is_wanted(
+    first, size, start, level, tmp_path
+):
+    """Of 16 pixels: to 32 the last size is yet to fade in, to 8 there is nothing left to."""
+    data = Npz(path=Pictures.write(tmp_path / "data.npz", (30, 16, 16, 1)).path)
+    nets = ProGAN(width=4, latent=4, growth=Linear(start=0.0, end=first))
+    recipe = replace(RECIPE, data=data, nets=nets, batch=8, images=64, held_out=4)
+    run = train(recipe, tmp_path / "run", quiet=True)
+    again = afresh(run, size)
+    assert again.nets.growth.start == pytest.approx(start, abs=1e-6)  # pyright: ignore
+    child = setup(replace(again, size=size or again.size, images=640))
+    child.grow(0)
+    assert child.players["G"].level == level
+
+
+class InheritedAnchor(Trick):
+    """Keeps D's first weights, and notes how far they are from what they are now."""
+
+    def init(self, view, state):
+        return {name.replace(".", "_"): p.clone() for name, p in view.D.named_parameters()}
+
+    def after_step(self, view, state):
+        names = [(name.replace(".", "_"), p) for name, p in view.D.named_parameters()]
+        view.notes["away"] = sum((p - state[name]).abs().sum() for name, p in names).detach()
+
+
+def test_tricks_begin_with_the_weights_that_are_inherited_or_restored(parent, tmp_path):
+    still = replace(RECIPE, tricks=(InheritedAnchor(),), d_optim=Adam(lr=1e-9), images=16)
+    child = train(replace(still, images=16), tmp_path / "child", init_from=parent.path, quiet=True)
+    assert child.stats()[-1]["away"] == pytest.approx(0, abs=1e-4)
+    shutil.copytree(parent.path, tmp_path / "longer")
+    seen = parent.stats()[-1]["images"]
+    recipe = replace(parent.recipe, tricks=(InheritedAnchor(),), images=seen + 16)
+    recipe = replace(recipe, d_optim=replace(recipe.d_optim, lr=1e-9))
+    longer = resume(tmp_path / "longer", recipe=recipe, override=True, quiet=True)
+    assert longer.stats()[-1]["away"] == pytest.approx(0, abs=1e-4)
 
 
 def test_a_recipe_taken_afresh_forgets_what_its_data_and_budget_decided(

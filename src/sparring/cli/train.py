@@ -16,6 +16,7 @@ from sparring.cli.parser import (
     count,
     load_parts,
     offer_weights,
+    size_of,
     speaks,
 )
 from sparring.cli.recipe import add_recipe, apply
@@ -75,7 +76,8 @@ def train_command(words: Sequence[str]) -> None:
     backwards(args)  # refused before anything is said
     data = source(args.data) if args.data else None
     if args.init_from is not None and args.preset is None:
-        name, recipe = "finetuned", afresh(open_run(args.init_from))
+        size = None if args.size is None else size_of(args.size)
+        name, recipe = "finetuned", afresh(open_run(args.init_from), size)
     else:
         automatic = args.preset in (None, "auto")
         both = together(data, source(args.to)) if automatic and data and args.to else data

@@ -235,6 +235,8 @@ class _StyleGenerator(_Grower, StyleGenerator):
 
 
 class _Discriminator(Growing, Discriminator):
+    """D's layers are called as in the grown network: those of sizes to come are not there yet."""
+
     def __init__(self, spec: Spec, nets: _Grown, condition: Condition) -> None:
         super().__init__()
         k, h, w = halvings(spec, type(nets).__name__)
@@ -279,9 +281,8 @@ class _Discriminator(Growing, Discriminator):
             if i + 1 == self.level and self.alpha < 1:
                 small = act(self.images[i](self.see(avg_pool2d(x, 2), c)))
                 h = torch.lerp(small, h, self.alpha)
-            found[f"layer{len(found)}"] = h
-        h = act(self.conv(self.stddev(h)))
-        found[f"layer{len(found)}"] = h
-        h = found[f"layer{len(found)}"] = act(self.hidden(h.flatten(1)))
+            found[f"layer{self.k - 1 - i}"] = h
+        h = found[f"layer{self.k}"] = act(self.conv(self.stddev(h)))
+        h = found[f"layer{self.k + 1}"] = act(self.hidden(h.flatten(1)))
         logits = self.verdict(self.head(h).squeeze(1), h, c, found)
         return (logits, found) if features else logits

@@ -87,7 +87,8 @@ class Everything:
                 slot |= {k: laid_out_like(p, t) for k, t in slot.items() if t.shape == p.shape}
         for key, t in kept.items():
             pair, trick, name = key.split("/", 2)
-            if trick in self.tricks[pair]:  # one that is left out now takes its state with it
+            # One that is left out now takes its state with it; before they begin there are none.
+            if trick in self.tricks.get(pair, {}):
                 self.tricks[pair][trick][name].copy_(t)
 
 

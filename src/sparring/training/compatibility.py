@@ -173,6 +173,12 @@ def warnings(recipe: Recipe, players: Players) -> list[str]:
             f"warning: {recipe.loss!r} wants a D whose slope is bounded and nothing bounds it. "
             "Fix: --tricks GradientPenalty, or WeightClipping, or spectral norm in D"
         )
+    swaps = next((t for t in recipe.tricks if t.swaps), None)
+    if swaps and recipe.loss.pairs and recipe.nets.condition:
+        found.append(
+            f"warning: {recipe.loss!r} compares each real image with the fake beside it, which "
+            f"{swaps!r} may swap for one of another class"
+        )
     growth = getattr(recipe.nets, "growth", None)
     if isinstance(growth, Schedule) and growth.at(recipe.images) < 1:
         found.append(

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import RecipeError
-from sparring.nets import Nets
+from sparring.nets import Nets, Spec
+from sparring.nets.architecture import halvings
 from sparring.nets.condition import Classify, Embedding
 from sparring.parts import Part, map_parts, show
 from sparring.recipe import Recipe
@@ -34,18 +35,24 @@ class Inheritance:
     origin: dict[str, Any]
 
 
-def afresh(run: Run) -> Recipe:
+def afresh(run: Run, size: tuple[int, int] | None = None) -> Recipe:
     """A run's recipe for other data: what its data, machine and budget decided is open again.
 
-    Networks that grow go on from the size that they have reached.
+    Networks that grow go on from the size that they have reached, to `size` (height, width) where
+    another one is wanted. RecipeError for one that they cannot make.
     """
     recipe, state = run.recipe, newest_checkpoint(run).state
     # A run that was extended keeps the schedules of its first budget.
     budgets = (recipe.images, state.get("budget"))
     growth = getattr(recipe.nets, "growth", None)
     if isinstance(growth, Schedule):
-        reached = Linear(start=min(growth.at(state["images"]), 1.0), end=2.0)
-        recipe = replace(recipe, nets=replace(recipe.nets, growth=reached))
+        share = min(growth.at(state["images"]), 1.0)
+        if size is not None and recipe.size is not None:
+            name = type(recipe.nets).__name__
+            before, now = (halvings(Spec((1, *s)), name)[0] for s in (recipe.size, size))
+            share = min(share * before / now, 1.0)
+        grown = Linear(start=round(share, 6), end=2.0)
+        recipe = replace(recipe, nets=replace(recipe.nets, growth=grown))
 
     def reopen(part: Part) -> Part:
         if isinstance(part, Schedule) and part.images in budgets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -125,9 +126,18 @@ def _built(recipe: Recipe, spec: Spec) -> Players:
 
 
 class Setup:
-    """Networks, averages, optimisers and the step of one run, ready at image 0."""
+    """Networks, averages, optimisers and the step of one run, ready at image 0.
 
-    def __init__(self, recipe: Recipe, material: Material, device: Device) -> None:
+    weigh: gives the networks their weights, where these are not new ones, before tricks see them.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        material: Material,
+        device: Device,
+        weigh: Callable[[Setup], None] | None = None,
+    ) -> None:
         self.recipe, self.device, self.spec = recipe, device, material.spec
         if recipe.deterministic:
             # cuBLAS asks for it, before its first use.
@@ -174,17 +184,19 @@ class Setup:
             rank=device.rank,
             world=device.world,
         )
-        with seeded(recipe.seed, "start"):
-            first = self.feed(0)
-            rehearse(recipe, self.players, first, device)
-            self.grow(0)
-            self.step.start(first)
         self.everything = Everything(
             players=self.players,
             averages=self.averages,
             optims={"g": self.g_optim, "d": self.d_optim},
             tricks=self.step.states,
         )
+        if weigh is not None:
+            weigh(self)
+        with seeded(recipe.seed, "start"):
+            first = self.feed(0)
+            rehearse(recipe, self.players, first, device)
+            self.grow(0)
+            self.step.start(first)
 
     def _optimiser(
         self, side: str, part: Optimiser, names: tuple[str, ...]

@@ -120,7 +120,9 @@ def resume(
                 fix=f"sparring resume {run.path} --images {2 * saved.state['images']}",
             )
         wanted, material = open_data(wanted)
-        setup, _ = _begin(wanted, material, machine, None)
+        machine.precision = cast(Any, wanted.precision)
+        # Twice: tricks begin with these weights, and their first look at G moves its BatchNorm.
+        setup = Setup(wanted, material, machine, lambda s: s.everything.restore(saved.files))
         setup.everything.restore(saved.files, machine.rank)
         setup.everything.state = saved.state
         machine.launch()
@@ -160,11 +162,11 @@ def _begin(
 ) -> tuple[Setup, Inheritance | None]:
     """Everything at image 0, and what was taken from another run."""
     machine.precision = cast(Any, recipe.precision)
-    setup = Setup(recipe, material, machine)
+    taken: list[Inheritance] = []
+    weigh = (lambda s: taken.append(inherit(s, init_from))) if init_from else None
+    setup = Setup(recipe, material, machine, weigh)
     setup.everything.state = {"seconds": 0.0, "budget": recipe.images}
-    if not init_from:
-        return setup, None
-    return setup, inherit(setup, init_from)
+    return setup, taken[0] if taken else None
 
 
 def _watchers(
