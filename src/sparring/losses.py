@@ -107,27 +107,14 @@ class NonSaturating(Loss):
         return softplus(-fake).mean()
 
 
-class Minimax(Loss):
+class Minimax(NonSaturating):
     """The saturating loss of the theory: G minimises log(1 - D(fake)), so its gradient vanishes
     where D is sure.
 
     d = E sp(-x) + E sp(y), g = -E sp(y). Labels as in NonSaturating.
     """
 
-    paper: ClassVar[str] = "Goodfellow et al. 2014, Generative adversarial nets, arXiv:1406.2661"
-    real: Label = 1.0
-    fake: Label = 0.0
-
-    @property
-    def logistic(self) -> bool:
-        return (self.real, self.fake) == (1.0, 0.0)
-
-    def check(self) -> None:
-        _check_label(self.real, "real")
-        _check_label(self.fake, "fake")
-
-    def d(self, real: Tensor, fake: Tensor, rng: Uniform | None = None) -> Tensor:
-        return NonSaturating(real=self.real, fake=self.fake).d(real, fake, rng)
+    paper: ClassVar[str] = NonSaturating.paper
 
     def g(self, real: Tensor | None, fake: Tensor, rng: Uniform | None = None) -> Tensor:
         return -softplus(fake).mean()

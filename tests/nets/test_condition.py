@@ -12,11 +12,9 @@ from torch.testing import assert_close
 from toys import SMALL
 
 from sparring.errors import RecipeError
+from sparring.layers import CLASS_LOGITS, CLASS_WANTED, DECODED
 from sparring.nets import Auxiliary, Concat, Condition, Projection, Spec, conditional
-from sparring.nets.architecture import DECODED
 from sparring.nets.condition import (
-    CLASS_LOGITS,
-    CLASS_WANTED,
     Chain,
     Columns,
     ConditionalNorm,

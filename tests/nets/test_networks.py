@@ -8,8 +8,8 @@ from torch.testing import assert_close
 from toys import SMALL, TRANSLATORS
 
 from sparring.errors import RecipeError
+from sparring.layers import DECODED
 from sparring.nets import DCGAN, MLP, Fast, FewShot, Nets, Spec
-from sparring.nets.architecture import DECODED
 from sparring.parts import catalogue
 from sparring.randomness import Draws, seeded
 

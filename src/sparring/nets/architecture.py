@@ -12,8 +12,6 @@ from sparring.nets.condition import Condition
 from sparring.parts import Part
 from sparring.randomness import Draws
 
-DECODED = "decoded"  # begins the names, in D's features, of what it decodes from its layers
-
 
 @dataclass(frozen=True)
 class Spec:

@@ -21,13 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sparring.errors import RecipeError
+from sparring.layers import CLASS_LOGITS, CLASS_WANTED
 from sparring.parts import Part, require
 
 if TYPE_CHECKING:
     from sparring.nets.architecture import Spec
-
-CLASS_LOGITS = "class_logits"  # in D's features: what it takes each sample's condition for
-CLASS_WANTED = "class_logits_wanted"  # and where these are numbers, what it should be taken for
 
 
 class Given(nn.Module):

@@ -8,7 +8,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, glu, interpolate
 
-from sparring.nets.architecture import DECODED, Discriminator, Generator, Nets, Spec, halvings
+from sparring.layers import DECODED
+from sparring.nets.architecture import Discriminator, Generator, Nets, Spec, halvings
 from sparring.nets.condition import Chain, Condition
 from sparring.nets.normalise import Norm, normalising
 from sparring.nets.spectral import spectral

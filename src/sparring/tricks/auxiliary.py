@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import adaptive_avg_pool2d
 
+from sparring.layers import CLASS_LOGITS, CLASS_WANTED, DECODED
 from sparring.parts import require
-from sparring.tricks.trick import CLASS_LOGITS, CLASS_WANTED, DECODED, State, Trick, View
+from sparring.tricks.trick import State, Trick, View
 
 
 class AuxiliaryClassifier(Trick):

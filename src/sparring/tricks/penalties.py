@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from sparring.errors import RecipeError
+from sparring.layers import CLASS_LOGITS, DECODED
 from sparring.parts import nearest, require
 from sparring.schedules import Schedule, least, value
-from sparring.tricks.trick import CLASS_LOGITS, DECODED, State, Trick, View, slopes
+from sparring.tricks.trick import State, Trick, View, slopes
 
 
 def _square_norm(slopes: Tensor, n: int) -> Tensor:

@@ -22,9 +22,6 @@ Follow = Callable[
     [Weights, Mapping[str, Tensor | None], Mapping[str, State]],
     tuple[Weights, dict[str, State]],
 ]
-CLASS_LOGITS = "class_logits"  # the layer in which D guesses the condition, where it does
-CLASS_WANTED = "class_logits_wanted"  # where it is numbers, what the guess should be
-DECODED = "decoded"  # begins the names of the images that D decodes from its layers, where it does
 
 _ANSWERS = tuple(f"{x}_{y}" for x in ("real", "fake") for y in ("seen", "logits", "features"))
 
