@@ -17,7 +17,9 @@ of 2,000 by the same classifier; of some arms, in Inception's features, the FID,
 recall (k = 3) of 2,000 against 2,000 training images.
 
 - fast, gan, dcgan: the presets.
-- lighter: fast as it was at first, with penalties that fall from 0.5 and not from 2.
+- lighter: fast as it was at first, with penalties that fall from 0.5 and not from 2. lighter-fp32:
+  the same, in the precision of the later rows of fast (with --precision fp32).
+- lower: fast with penalties that fall to 0.02 and not to 0.05.
 - textbook: DCGAN networks, non-saturating loss, fp32, batch 256, AdamW 2e-4 betas (0.5, 0.999);
   detached fakes, fused optimiser, D frozen in G's step; the raw generator is scored.
 - tuned: the same loop with the best settings found (see TUNED), its average is scored.
@@ -72,8 +74,18 @@ TEXTBOOK = {"width": 64, "batch": 256, "lr": 2e-4, "bf16": False, "average": Fal
 TUNED = {"width": 32, "batch": 32, "lr": 4e-3, "bf16": True, "average": True}
 SLOWER = {**TUNED, "lr": 1e-3}
 LOOPS = {"textbook": TEXTBOOK, "tuned": TUNED, "slower": SLOWER}
-ARMS = ("fast", "textbook", "tuned", "lighter", "dcgan", "gan", "slower")
-DEEP = ARMS[:4]  # scored in Inception's features as well, which take minutes
+FALLS: dict[str, Schedule] = {  # `fast` with penalties that fall otherwise
+    "lighter": Cosine(start=0.5, end=0.05),
+    "lighter-fp32": Cosine(start=0.5, end=0.05),
+    "lower": Cosine(start=2.0, end=0.02),
+}
+DEEP = ("fast", "textbook", "tuned", *FALLS)
+ARMS = (
+    *DEEP,
+    "dcgan",
+    "gan",
+    "slower",
+)  # scored in Inception's features as well, which take minutes
 
 Until = Callable[[int], bool]  # images seen so far -> whether to stop
 
@@ -86,10 +98,9 @@ def source() -> sparring.Source:
 
 
 def recipe_of(arm: str) -> sparring.Recipe:
-    recipe = sparring.PRESETS["fast" if arm == "lighter" else arm]()
-    if arm != "lighter":
-        return recipe
-    gamma = Cosine(start=0.5, end=0.05)
+    if arm not in FALLS:
+        return sparring.PRESETS[arm]()
+    recipe, gamma = sparring.PRESETS["fast"](), FALLS[arm]
     return replace(recipe, tricks=tuple(replace(t, gamma=gamma) for t in recipe.tricks))
 
 
@@ -190,7 +201,9 @@ def speed(arms: list[str], rounds: int, seconds: float = 12.0) -> None:
 
 def budget(arm: str) -> tuple[int, str]:
     """What the arm trains in SECONDS by the median of its speeds, and its precision."""
-    pace = {"slower": "tuned", "lighter": "fast"}.get(arm, arm)  # which does the same work
+    pace = {"slower": "tuned", **dict.fromkeys(FALLS, "fast")}.get(
+        arm, arm
+    )  # which does the same work
     rows = [r for r in Results("demo_quality").rows() if r["kind"] == "speed" and r["arm"] == pace]
     if not rows:
         raise SystemExit(f"error: {arm} has not been timed. Fix: demo_quality.py speed")
@@ -234,7 +247,7 @@ def score(arms: list[str], keep: Path) -> None:
     assert train is not None
     reference = features(train.pixels[:FEW]) if {*arms} & {*DEEP} else None
     for file in sorted(keep.glob("*.npz")):
-        arm, seed = file.stem.split("-")
+        arm, seed = file.stem.rsplit("-", 1)
         if arm not in arms or results.done(kind="score", arm=arm, seed=int(seed)):
             continue
         kept = np.load(file)

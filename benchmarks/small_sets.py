@@ -41,7 +41,7 @@ from sparring.metrics import DomainFeatures, DomainFid, PrecisionRecall
 from sparring.recipe import Recipe
 from sparring.sample import Model, grid, to_uint8
 from sparring.sample.evaluate import evaluate
-from sparring.schedules import Cosine
+from sparring.schedules import Cosine, Exponential, Schedule
 from sparring.training.device import Device
 from sparring.training.setup import Setup, open_data
 from sparring.tricks import R1, R2, DiffAugment, Trick
@@ -51,7 +51,10 @@ FAST = sparring.PRESETS["fast"]()
 
 def penalties(start: float, end: float = 0.05) -> tuple[Trick, ...]:
     """The preset's own, falling from and to other weights."""
-    gamma = Cosine(start=start, end=end)
+    return falling(Cosine(start=start, end=end))
+
+
+def falling(gamma: Schedule) -> tuple[Trick, ...]:
     return tuple(replace(t, gamma=gamma) for t in FAST.tricks)
 
 
@@ -65,6 +68,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "fast": {},
     "from 0.5": WEAK,
     "from 5": {"tricks": penalties(5.0)},
+    "exponential": {"tricks": falling(Exponential(start=2.0, end=0.05))},
+    "to 0.02": {"tricks": penalties(2.0, 0.02)},
     "5 throughout": {"tricks": penalties(5.0, 5.0)},
     "from 0.5, DiffAugment": {"tricks": (*penalties(0.5), DiffAugment())},
     "from 0.5, rates 1e-3": WEAK | rates(1e-3, 1e-3),
