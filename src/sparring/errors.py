@@ -17,7 +17,7 @@ class SparringError(Exception):
         if str(where):
             line += f" in {where}"
         if why:
-            line += f": {why}"
+            line += f" {why[0].upper()}{why[1:]}" if line.endswith("?") else f": {why}"
         line = line.rstrip(".")
         if fix:
             line += f"{'' if line.endswith('?') else '.'} Fix: {fix}"

@@ -102,3 +102,13 @@ def test_images_beside_tar_archives_may_mean_either(here):
     (here / "photos/sub/1.png").touch()
     with pytest.raises(DataError, match=r"images and tar archives.*'sub/1.png' and 'x.tar'"):
         source("photos")
+
+
+def test_a_folder_that_is_nearer_than_a_part_is_meant(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd").mkdir()
+    with pytest.raises(RecipeError) as e:
+        source("od")
+    assert str(e.value).startswith("no data are called 'od', did you mean './odd'? It is neither")
+    with pytest.raises(RecipeError, match="did you mean 'ring'"):
+        source("rign")

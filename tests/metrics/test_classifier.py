@@ -198,5 +198,5 @@ def test_several_labels_an_image_are_no_classes(cache: Path, striped: Real):
     several = replace(striped.train, labels=torch.rand(1200, 4))
     with pytest.raises(DataError, match="needs one class for each image"):
         DomainClassifier.of(replace(striped, train=several))
-    assert default_metrics(replace(striped, train=several)) == (KID(),)
+    assert isinstance(default_metrics(replace(striped, train=several))[0], KID)
     assert default_metrics(striped) != ()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sparring.data import take
 from sparring.data.points import Mixture1D, Ring
 from sparring.data.source import Images
 from sparring.errors import DataError
@@ -167,9 +168,12 @@ def test_the_default_metrics(striped: Real) -> None:
     assert default_metrics(Real("a", points=line)) == (ModeCoverage(), Wasserstein1D())
     assert default_metrics(Real("b", points=ring)) == (ModeCoverage(),)
     assert default_metrics(striped) == (DomainFid(),)
-    assert default_metrics(Real("c", train=replace(striped.train, labels=None))) == (KID(),)
+    (kid,) = default_metrics(Real("c", train=replace(striped.train, labels=None)))
+    assert isinstance(kid, KID)
     colour = replace(striped.train, pixels=striped.train.uint8(slice(None)).expand(-1, 3, -1, -1))
-    assert default_metrics(Real("d", train=colour)) == (KID(),)
+    for n, wanted in ((5000, 2048), (1000, 1000), (100, 256)):
+        some = take(colour, torch.arange(n) % len(colour))
+        assert default_metrics(Real("d", train=some)) == (KID(n=wanted),)
 
 
 def test_every_metric_is_a_part() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +22,11 @@ from toys import Pictures
 from sparring.cli import main
 from sparring.data import Npz, Ring
 from sparring.errors import RecipeError
-from sparring.metrics import ModeCoverage
+from sparring.metrics import Metric, ModeCoverage, Pixels
 from sparring.nets import MLP
 from sparring.recipe import Recipe
 from sparring.runs import Run
-from sparring.training import resume, train, watch
+from sparring.training import Stopped, resume, train, watch
 from sparring.training.terminal import Terminal, describe, left, spark
 from sparring.training.watch import Careful, Watcher, loggers
 
@@ -288,7 +290,7 @@ def test_scoring_is_said_while_it_takes_long(
             if quiet
             else [
                 "scoring: inception features of 100 of 2,048 images",
-                "scoring: inception features of 111 of 2,048 images",
+                "scoring: inception features of 111 of 2,048 images, 32:17 left",
                 "scoring: inception features of 122 images",
             ]
         )
@@ -301,7 +303,37 @@ def test_the_end_of_a_run_says_that_it_is_scored(
     words = ["train", "ring", "--images", "640", "--batch", "64", "--evaluate-every", "320"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert [line for line in lines if line.startswith("scoring by")] == ["scoring by ModeCoverage"]
+    said = [line for line in lines if line.startswith("scoring by")]
+    assert said == ["scoring by ModeCoverage; Ctrl-C leaves it out"]
+
+
+class WatchedFeatures(Metric):
+    """Asks to stop, as Ctrl-C does, while it makes features."""
+
+    def score(self, real, fake, n=None):
+        extractor = Pixels().open(real)
+        for _ in extractor.stream(fake.take(64), 64):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            list(extractor.stream(fake.take(64), 64))
+        return []
+
+
+@pytest.mark.parametrize("every", [0, 32])
+def test_who_asks_to_stop_while_it_is_scored_gets_no_scores(every, tmp_path: Path) -> None:
+    """At the end the run is whole, with its report; in the middle it stops and can go on."""
+    data = Npz(path=Pictures.write(tmp_path / "data.npz").path)
+    recipe = Recipe(data=data, nets=MLP(), batch=16, images=64, precision="fp32")
+    recipe = replace(recipe, metrics=(WatchedFeatures(), WatchedFeatures()), evaluate_every=every)
+    run = Run(tmp_path / "run")
+    if every:
+        with pytest.raises(Stopped, match="stopped after 48 images, all saved"):
+            train(recipe, run.path, quiet=True)
+    else:
+        train(recipe, run.path, quiet=True)
+        assert run.saved()[0].name == "000000064"
+    assert "scores left out: sparring evaluate" in run.log.read_text()
+    assert run.scores() == []
 
 
 def test_what_is_left_counts_pauses() -> None:

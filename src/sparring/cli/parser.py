@@ -82,7 +82,9 @@ def number(text: str, flag: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise RecipeError("bad value", where=flag, why=f"'{text}' is not a number") from None
+        raise RecipeError(
+            "bad value", where=flag, why=f"'{text}' is not a number", fix="write 1000 or 1e3"
+        ) from None
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 

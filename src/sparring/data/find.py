@@ -12,7 +12,7 @@ from sparring.data.archive import Zip
 from sparring.data.arrays import Npz
 from sparring.data.folder import Folder, walk
 from sparring.data.listing import is_image
-from sparring.data.paths import absolute, existing, nearest, printable
+from sparring.data.paths import absolute, existing, is_nearer, nearest, printable
 from sparring.data.shards import Shards
 from sparring.data.source import Source
 from sparring.errors import DataError, RecipeError
@@ -48,7 +48,7 @@ def _word(text: str) -> Source:
         return _path(text)
     hint = nearest_part(text, map(str.lower, names))
     near = nearest(text, Path.cwd())
-    if near and not hint:
+    if near and (not hint or is_nearer(text, near.name, re.findall(r"'(.+)'", hint)[0])):
         hint = f", did you mean './{near.name}'?"
     raise RecipeError(
         f"no data are called '{text}'{hint}",

@@ -46,6 +46,12 @@ def nearest(name: str, folder: Path) -> Path | None:
     return folder / by_lower[found[0]] if found else None
 
 
+def is_nearer(name: str, one: str, other: str) -> bool:
+    """Whether the one is more like the name than the other is."""
+    a, b = (difflib.SequenceMatcher(None, name.lower(), s.lower()).ratio() for s in (one, other))
+    return a > b
+
+
 def printable(name: str) -> str:
     """A file's name on one line, whatever bytes it is made of."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

@@ -40,7 +40,7 @@ def default_metrics(real: Real) -> tuple[Metric, ...]:
     """The metrics that say something about these data, whatever machine they are computed on.
 
     For grey images with labels a classifier of the data, since Inception never saw such; for other
-    images KID of 2,048 samples, which unlike FID has no bias at that number.
+    images KID, which unlike FID has no bias: of 2,048 samples, or 256 and more of a smaller set.
     """
     if real.points is not None:
         if not len(real.points.modes):
@@ -51,7 +51,9 @@ def default_metrics(real: Real) -> tuple[Metric, ...]:
     if train is not None and is_stacked(train):
         return (StackedModes(),)
     classes = train is not None and train.labels is not None and not train.vectors
-    return (DomainFid(),) if classes and real.shape[0] == 1 else (KID(),)
+    if classes and real.shape[0] == 1:
+        return (DomainFid(),)
+    return (KID(n=2048 if train is None else min(2048, max(256, len(train)))),)
 
 
 def translation_metrics(paired: bool) -> tuple[Metric, ...]:

@@ -42,6 +42,10 @@ class Stopped(SparringError):
     exit_code = 75
 
 
+class _Enough(BaseException):
+    """Somebody asked to stop while a run was scored: no failure of a metric, which none catches."""
+
+
 @dataclass
 class Loop:
     """Runs the steps that are left and keeps the run folder."""
@@ -105,7 +109,7 @@ class Loop:
                     if due(recipe.checkpoint_every or 0) or stop:
                         self.save(number + 1)
                     if recipe.metrics and due(recipe.evaluate_every):
-                        self.score(images)
+                        self.score(images, interrupts)
                 if stop and not done:
                     raise Stopped(
                         f"stopped after {images:,} images, all saved",
@@ -215,10 +219,11 @@ class Loop:
         if model.back is not None:
             self.run.save_generator(model.back, model.spec, images, back=True)
 
-    def score(self, images: int) -> None:
+    def score(self, images: int, interrupts: Interrupts) -> None:
         """Scores of the averaged generator into scores.jsonl; the best so far is kept.
 
-        A failing metric goes into skipped.jsonl and never stops the training.
+        A failing metric goes into skipped.jsonl and never stops the training. Who asks to stop
+        meanwhile gets no scores; what was trained is saved by then.
         """
         if not self.setup.device.first:
             return
@@ -228,9 +233,19 @@ class Loop:
         metrics = recipe.metrics or ()
         if images >= recipe.images:  # the bar is at its end, and this may take as long as it took
             names = dict.fromkeys(type(m).__name__ for m in metrics)
-            self.terminal.say(f"scoring by {', '.join(names)}")
-        with watching(self.terminal.scoring):
-            scores, skipped = evaluate(model, metrics, self.material.real, judge=judge)
+            self.terminal.say(f"scoring by {', '.join(names)}; Ctrl-C leaves it out")
+
+        def watch(features: str, done: int, total: int) -> None:
+            if interrupts.asked:
+                raise _Enough
+            self.terminal.scoring(features, done, total)
+
+        try:
+            with watching(watch):
+                scores, skipped = evaluate(model, metrics, self.material.real, judge=judge)
+        except _Enough:
+            self.terminal.say(f"scores left out: sparring evaluate {self.run.path}")
+            return
         for score in scores:
             row = {"images": images, **score, "seconds": round(time.perf_counter() - start, 2)}
             self.run.add("scores", row)

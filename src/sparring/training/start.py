@@ -52,12 +52,13 @@ def train(
     """
     machine = Device(device, processes=devices)
     if minutes is not None and not minutes > 0:
-        raise RecipeError(f"--minutes must be positive, not {minutes}")
+        raise RecipeError(f"--minutes must be positive, not {minutes}", fix="--minutes 10")
     found = loggers(logger)
     if not machine.first:
         return _join(machine, init_from)
     refuse_existing(out)
     given, (recipe, material) = recipe, open_data(recipe)
+    Terminal(None, recipe.images, quiet).say("timing a few steps")
     alone, where = Device(device), Path(out or "runs")
     recipe, said = plan(given, recipe, material, alone, where, minutes=minutes, heard=not quiet)
     setup, taken = _begin(recipe, material, machine, init_from)
@@ -222,4 +223,6 @@ def _left_out(material: Material) -> list[str]:
     found, said = material.left_out, material.unlabelled
     lines = [f"{said}: all are taken, none has a class"] if said else []
     lines += [f"left out {file}: {reason}" for file, reason in found[:10]]
-    return lines + ([f"left out {len(found) - 10} more: sparring inspect"] if found[10:] else [])
+    return lines + (
+        [f"left out {len(found) - 10} more, which sparring inspect lists"] if found[10:] else []
+    )

@@ -23,6 +23,7 @@ class Terminal:
         self.console = Console(stderr=True, highlight=False)
         self.live: Progress | None = None
         self.said = 0.0
+        self.begun: dict[tuple[str, int], tuple[float, int]] = {}
         self.rows: deque[dict[str, Any]] = deque(maxlen=64)
 
     def __enter__(self) -> Terminal:
@@ -68,13 +69,19 @@ class Terminal:
 
     def scoring(self, features: str, done: int, total: int) -> None:
         """How far the features of samples or of real images are, while a run is scored."""
+        now = time.monotonic()
+        begun, first = self.begun.get((features, total), (now, done))
+        if done <= first:  # the first of these, or of another evaluation
+            self.begun[features, total] = now, done
         line = f"scoring: {features} features of {done:,}"
         line += f" of {total:,} images" if total else " images"
+        if first < done < total:
+            line += f", {clock((total - done) * (now - begun) / (done - first))} left"
         if self.live:
             self.live.update(self.task, line=line)
             self.live.refresh()
-        elif time.monotonic() - self.said > 10:
-            self.said = time.monotonic()
+        elif now - self.said > 10:
+            self.said = now
             if not self.quiet:
                 self.console.print(line, markup=False, soft_wrap=True)
 
