@@ -2,10 +2,12 @@
 
     python benchmarks/stacked.py mnist.npz [--seeds 3]
     python benchmarks/stacked.py mnist.npz --train PRESET [--images 1000000] [--seeds 1]
+                                           [--precision bf16]
 
 A perfect sampler: the 10,000 test digits, which nothing was trained on, stacked at random, in the
-place of a generator's samples. --train: a preset, bf16, one thread, schedules over the images it
-sees; its moving average is scored. 26,000 samples, as published; one line for each run.
+place of a generator's samples. --train: a preset, one thread, schedules over the images it sees;
+its moving average is scored. 26,000 samples, as published; one line for each run, with the tricks
+that the preset had then (a row without them is from before 2026-11-29: penalties from 0.5).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,18 +53,19 @@ def perfect(path: str, seed: int) -> dict[str, object]:
     return scored(real, fake)
 
 
-def trained(path: str, preset: str, images: int, seed: int) -> dict[str, object]:
+def trained(path: str, preset: str, images: int, seed: int, precision: Any) -> dict[str, object]:
     recipe = replace(sparring.PRESETS[preset](), data=StackedMnist(path=path), seed=seed)
-    recipe = replace(recipe, precision="bf16", images=images, metrics=())
+    recipe = replace(recipe, precision=precision, images=images, metrics=())
     recipe, material = open_data(recipe)
-    setup = Setup(fill_schedules(recipe), material, Device("cpu", "bf16"))
+    setup = Setup(fill_schedules(recipe), material, Device("cpu", precision))
     start = time.process_time()
     for number in range(recipe.steps):
         setup.advance(number)
     spent = round(time.process_time() - start)
     model = Model(setup.averages["G"].net, material.spec)  # pyright: ignore
     fake = Fake(preset, lambda n: (to_uint8(x) for x in model.batches(n)))
-    return {"nets": repr(recipe.nets), "cpu_seconds": spent, **scored(material.real, fake)}
+    said = {"nets": repr(recipe.nets), "tricks": repr(recipe.tricks), "cpu_seconds": spent}
+    return {**said, **scored(material.real, fake)}
 
 
 def main() -> None:
@@ -70,18 +74,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train", metavar="PRESET")
     parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     args = parser.parse_args()
     torch.set_num_threads(1)
     results = Results("stacked")
     for seed in range(args.seeds):
         if args.train:
             key = {"preset": args.train, "images": args.images, "seed": seed}
+            key["precision"] = args.precision
             if not results.done(**key):
-                results.add(**key, **trained(args.path, args.train, args.images, seed))
+                results.add(**key, **trained(args.path, *key.values()))
         elif not results.done(preset=None, seed=seed):
             results.add(seed=seed, **perfect(args.path, seed))
     for row in results.rows():
-        name = f"{row['preset']}, {row['images']:,} images" if "preset" in row else "perfect"
+        name = "perfect"
+        if "preset" in row:
+            name = f"{row['preset']}, {row['images']:,} images, {row.get('precision', 'bf16')}"
         print(name, row["seed"], row["scores"], "expected", row["expected"])
 
 
