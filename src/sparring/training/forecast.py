@@ -308,19 +308,22 @@ def plan(
     where: Path,
     *,
     minutes: float | None = None,
-    heard: bool = True,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[Recipe, list[str]]:
     """The recipe with precision and budget decided, and the lines that tell what it will take.
 
     given, opened: the recipe before and after what the data decide was filled in. where: the run's
-    folder, made or not. heard: whether anyone reads the lines; else nothing is timed for them.
+    folder, made or not. tell: what is said meanwhile; where nobody hears it, nothing is timed for
+    the lines.
     Raises RecipeError where a step does not fit in memory, DiskError where checkpoints do not fit.
     """
     recipe, need, free = opened, needs(opened, material, device), room(device)
     check_memory(recipe, need, free)
     speed, lines = None, []
     # A GPU is tried in any case: only a real step tells whether the batch fits.
-    if heard or minutes is not None or recipe.precision == "auto" or device.kind == "cuda":
+    if tell or minutes is not None or recipe.precision == "auto" or device.kind == "cuda":
+        if tell:
+            tell("timing a few steps")
         recipe, speed, note = timed(recipe, material, device, exact=minutes is not None)
         lines += [note] if note else []
     if minutes is not None and speed is not None:

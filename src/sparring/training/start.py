@@ -58,9 +58,9 @@ def train(
         return _join(machine, init_from)
     refuse_existing(out)
     given, (recipe, material) = recipe, open_data(recipe)
-    Terminal(None, recipe.images, quiet).say("timing a few steps")
     alone, where = Device(device), Path(out or "runs")
-    recipe, said = plan(given, recipe, material, alone, where, minutes=minutes, heard=not quiet)
+    tell = None if quiet else Terminal(None, recipe.images).say
+    recipe, said = plan(given, recipe, material, alone, where, minutes=minutes, tell=tell)
     setup, taken = _begin(recipe, material, machine, init_from)
     run = create_run(out, f"{type(recipe.data).__name__.lower()}-{name}")
     run.write_recipe(recipe)
