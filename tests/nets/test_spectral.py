@@ -11,7 +11,19 @@ from torch.testing import assert_close
 from toys import Pictures, set_up, walk
 
 import sparring
-from sparring.nets import DCGAN, Concat, Nets, Projection, ResNet, Spec, settle
+from sparring.nets import (
+    DCGAN,
+    MLP,
+    Concat,
+    Fast,
+    Nets,
+    Projection,
+    ResNet,
+    Spec,
+    SuperResolver,
+    UNet,
+    settle,
+)
 from sparring.nets.spectral import Spectral, spectral
 from sparring.randomness import Draws, seeded
 from sparring.recipe import Recipe
@@ -21,6 +33,8 @@ from sparring.tricks.trick import slopes
 SMALL: list[Nets] = [
     ResNet(g_width=4, d_width=4, latent=4, g_spectral=True, attention=8),
     DCGAN(width=4, latent=4, g_spectral=True, d_spectral=True, d_norm="none"),
+    Fast(g_width=4, d_width=4, latent=4, g_spectral=True, d_spectral=True),
+    MLP(latent=4, g_widths=(8, 6), d_widths=(8, 6), dropout=0, g_spectral=True, d_spectral=True),
 ]
 every_net = pytest.mark.parametrize("nets", SMALL, ids=lambda n: type(n).__name__)
 
@@ -113,6 +127,19 @@ def test_every_weight_of_a_network_is_normalised(nets):
         assert len(rules(net)) >= 3
     D = nets.discriminator(spec)
     assert any(isinstance(m, type(D.verdict.embedding).__mro__[1]) for m, _ in rules(D))
+
+
+@pytest.mark.parametrize("nets", [UNet(), SuperResolver()], ids=lambda n: type(n).__name__)
+def test_a_discriminator_of_patches_is_normalised(nets):
+    spec = Spec((6, 16, 16), inputs=(3, 16, 16))
+    plain, divided = (
+        replace(nets, d_width=4, d_norm="none", d_spectral=way, scales=2).discriminator(spec)
+        for way in (False, True)
+    )
+    assert not rules(plain)
+    layers = [m for m in divided.modules() if isinstance(m, nn.Conv2d)]
+    assert len(rules(divided)) == len(layers) >= 6
+    assert all(0.99 < largest(m.weight.detach()) < 1.1 for m in layers)
 
 
 @every_net

@@ -142,6 +142,23 @@ def test_each_penalty_keeps_to_its_own_share():
     assert both.stats["d_loss"] == pytest.approx(apart, rel=1e-5)
 
 
+@pytest.mark.parametrize(("side", "times"), [(0, 1), (8, 4), (16, 1), (32, 1), (12, 256 / 144)])
+@pytest.mark.parametrize("trick", [R1(gamma=3.0), R2(gamma=3.0)], ids=str)
+def test_gamma_grows_with_images_larger_than_its_side(trick, side, times, tmp_path):
+    """Images of 16x16 have four times the pixels of 8x8; of smaller ones gamma is as it is."""
+    off, plain, on = (
+        d_objective(pictures(tmp_path, MLP(dropout=0.0), t)).detach()
+        for t in (None, trick, replace(trick, side=side))
+    )
+    assert plain > off
+    assert_close(on - off, times * (plain - off), rtol=1e-4, atol=1e-6)
+
+
+def test_points_have_no_side():
+    on, off = (walk(toy(tricks=(R1(side=n),), **SIMULTANEOUS))[0].stats["d_loss"] for n in (1, 0))
+    assert on == off
+
+
 def test_gamma_may_follow_a_schedule():
     gamma = Linear(start=2.0, end=0.0, images=8)
     path = walk(toy(tricks=(R1(gamma=gamma),), **SIMULTANEOUS), steps=4)
@@ -337,6 +354,7 @@ def test_feature_matching_without_layers():
         lambda: FeatureMatching(weight=-1.0),
         lambda: R1(share=0.0),
         lambda: R1(share=1.5),
+        lambda: R1(side=-1),
         lambda: R1(every=0),
         lambda: GradientPenalty(weight=-1.0),
         lambda: GradientPenalty(target=-1.0),

@@ -53,16 +53,14 @@ class DCGAN(Nets):
         require(self.stddev == 0 or self.stddev >= 2, "stddev must be 0 or at least 2")
 
     def generator(self, spec: Spec) -> Generator:
-        net = _Generator(spec, self, self.conditioning).apply(_initialise)
-        if self.g_spectral:
-            spectral(net)
-        return net
+        return spectral(
+            _Generator(spec, self, self.conditioning).apply(_initialise), self.g_spectral
+        )
 
     def discriminator(self, spec: Spec) -> Discriminator:
-        net = _Discriminator(spec, self, self.conditioning).apply(_initialise)
-        if self.d_spectral:
-            spectral(net)
-        return net
+        return spectral(
+            _Discriminator(spec, self, self.conditioning).apply(_initialise), self.d_spectral
+        )
 
 
 def _initialise(module: nn.Module) -> None:

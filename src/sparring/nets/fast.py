@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec, halvings
 from sparring.nets.condition import Chain, Condition
+from sparring.nets.spectral import spectral
 from sparring.parts import require
 
 
@@ -17,6 +18,7 @@ class Fast(Nets):
 
     For 28 to 128 pixels on a CPU. At the lowest resolution (4..9) G has `g_width` channels and D
     `d_width`; both halve with each doubling of the size, down to a quarter in G and a half in D.
+    `g_spectral` and `d_spectral` divide weights by their spectral norm.
     """
 
     paper: ClassVar[str] = (
@@ -26,16 +28,19 @@ class Fast(Nets):
     g_width: int = 64
     d_width: int = 64
     latent: int = 64
+    g_spectral: bool = False
+    d_spectral: bool = False
 
     def check(self) -> None:
         require(self.g_width >= 4 and self.d_width >= 4, "widths start at 4")
         require(self.latent >= 1, "latent must be at least 1")
 
     def generator(self, spec: Spec) -> Generator:
-        return _Generator(spec, self.g_width, self.latent, self.conditioning)
+        net = _Generator(spec, self.g_width, self.latent, self.conditioning)
+        return spectral(net, self.g_spectral)
 
     def discriminator(self, spec: Spec) -> Discriminator:
-        return _Discriminator(spec, self.d_width, self.conditioning)
+        return spectral(_Discriminator(spec, self.d_width, self.conditioning), self.d_spectral)
 
 
 def _channels(width: int, levels: int, least: int) -> list[int]:

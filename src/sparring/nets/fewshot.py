@@ -42,16 +42,10 @@ class FewShot(Nets):
         require(self.latent >= 1, "latent must be at least 1")
 
     def generator(self, spec: Spec) -> Generator:
-        net = _Generator(spec, self, self.conditioning)
-        if self.g_spectral:
-            spectral(net)
-        return net
+        return spectral(_Generator(spec, self, self.conditioning), self.g_spectral)
 
     def discriminator(self, spec: Spec) -> Discriminator:
-        net = _Discriminator(spec, self, self.conditioning)
-        if self.d_spectral:
-            spectral(net)
-        return net
+        return spectral(_Discriminator(spec, self, self.conditioning), self.d_spectral)
 
 
 def _channels(width: int, k: int) -> list[int]:

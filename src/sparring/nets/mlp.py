@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sparring.nets.architecture import Discriminator, Generator, Nets, Spec
 from sparring.nets.condition import Chain, Condition
 from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev, packed
+from sparring.nets.spectral import spectral
 from sparring.nets.virtual import References, VirtualBatchNorm
 from sparring.parts import require
 
@@ -32,9 +33,10 @@ class MLP(Nets):
     Fields left at None follow the data. Images: latent 100, G 256-512-1024 with tanh at the end, D
     the mirror with dropout 0.3, LeakyReLU(0.2) in both. Points: latent 6, two hidden layers of 64,
     ReLU in G, LeakyReLU in D, no dropout. `batchnorm` puts BatchNorm1d into G's hidden layers,
-    `virtual` virtual batch normalisation by so many fixed samples (Salimans et al. 2016). `omega`
-    multiplies the noise before G's first layer, for steeper steps between modes (named as the
-    factor of the first layer in Sitzmann et al. 2020, SIREN, arXiv:2006.09661).
+    `virtual` virtual batch normalisation by so many fixed samples (Salimans et al. 2016);
+    `g_spectral` and `d_spectral` divide weights by their spectral norm (Miyato et al. 2018).
+    `omega` multiplies the noise before G's first layer, for steeper steps between modes (named as
+    the factor of the first layer in Sitzmann et al. 2020, SIREN, arXiv:2006.09661).
 
     Against a lack of variety D may judge `pack` samples as one (PacGAN), or see before its last
     layer how near samples are to each other by `kernels` of minibatch discrimination (Salimans et
@@ -51,6 +53,8 @@ class MLP(Nets):
     dropout: float | None = None
     g_activation: Activation | None = None
     d_activation: Activation = "leaky_relu"
+    g_spectral: bool = False
+    d_spectral: bool = False
     pack: int = 1
     kernels: int = 0
     stddev: int = 0
@@ -73,9 +77,10 @@ class MLP(Nets):
         widths = self.g_widths or ((64, 64) if spec.points else (256, 512, 1024))
         activation = self.g_activation or ("relu" if spec.points else "leaky_relu")
         batchnorm, virtual, condition = self.batchnorm, self.virtual, self.conditioning
-        return _Generator(
+        net = _Generator(
             spec, latent, self.omega, widths, batchnorm, virtual, activation, condition
         )
+        return spectral(net, self.g_spectral)
 
     def discriminator(self, spec: Spec) -> Discriminator:
         widths = self.d_widths or ((64, 64) if spec.points else (1024, 512, 256))
@@ -86,7 +91,8 @@ class MLP(Nets):
         if self.stddev:
             together.append(MinibatchStddev(self.stddev))
         activation, pack = self.d_activation, self.pack
-        return _Discriminator(spec, widths, dropout, activation, pack, together, self.conditioning)
+        net = _Discriminator(spec, widths, dropout, activation, pack, together, self.conditioning)
+        return spectral(net, self.d_spectral)
 
 
 class _Generator(Generator):

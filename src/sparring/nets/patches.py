@@ -13,6 +13,7 @@ from sparring.errors import RecipeError
 from sparring.nets.architecture import Discriminator, Nets, Spec
 from sparring.nets.condition import Condition
 from sparring.nets.normalise import Norm, normalising
+from sparring.nets.spectral import spectral
 from sparring.nets.translator import published
 from sparring.parts import require
 
@@ -23,7 +24,8 @@ class Translating(Nets, abstract=True):
     d_layers: strided layers of D, of which each patch spans 16 pixels (1), 34 (2), 70 (3) or 142
     (4); 0 judges single pixels; no more than the image bears. d_whole: it judges the image as one,
     by as many layers as leave 4 to 7 pixels, in place of patches. d_width: channels of the first
-    one. scales: how many such D look at it, each at half the size of the one before.
+    one. scales: how many such D look at it, each at half the size of the one before. d_spectral:
+    its weights are divided by their spectral norm.
     """
 
     translates: ClassVar[bool] = True
@@ -31,6 +33,7 @@ class Translating(Nets, abstract=True):
     d_layers: int = 3
     d_whole: bool = False
     d_norm: Norm = "instance"
+    d_spectral: bool = False
     scales: int = 1
 
     def check(self) -> None:
@@ -40,7 +43,7 @@ class Translating(Nets, abstract=True):
         require(self.condition is None, "networks that translate are told no condition")
 
     def discriminator(self, spec: Spec) -> Discriminator:
-        return _Discriminator(spec, self)
+        return spectral(_Discriminator(spec, self), self.d_spectral)
 
 
 class _Discriminator(Discriminator):

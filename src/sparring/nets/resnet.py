@@ -44,16 +44,10 @@ class ResNet(Nets):
         require(self.attention >= 0, "attention is a size in pixels, or 0")
 
     def generator(self, spec: Spec) -> Generator:
-        net = _Generator(spec, self, self.conditioning)
-        if self.g_spectral:
-            spectral(net)
-        return net
+        return spectral(_Generator(spec, self, self.conditioning), self.g_spectral)
 
     def discriminator(self, spec: Spec) -> Discriminator:
-        net = _Discriminator(spec, self, self.conditioning)
-        if self.d_spectral:
-            spectral(net)
-        return net
+        return spectral(_Discriminator(spec, self, self.conditioning), self.d_spectral)
 
 
 def conv(i: int, o: int, size: int = 3) -> nn.Conv2d:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 from sparring.nets.condition import Embedding, See
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, Embedding)
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class Spectral(nn.Module):
@@ -49,18 +50,21 @@ class Spectral(nn.Module):
             self.u.copy_(normalize(matrix @ v, dim=0))
 
 
-def spectral(net: nn.Module) -> None:
-    """Normalises every linear, convolutional and embedding layer of a network, in place.
+def spectral(net: Net, wanted: bool = True) -> Net:
+    """The network, every linear, convolutional and embedding layer of it normalised if `wanted`.
 
     But for weights that start at zero, such as the gains of a conditional norm: W / sigma has no
     slope there, and the first step would throw them from zero to one. And but for what D looks at
     beside an image: as one matrix its planes would be too faint to be seen.
     """
+    if not wanted:
+        return net
     seen = {layer for see in net.modules() if isinstance(see, See) for layer in see.modules()}
     for layer in list(net.modules()):
         if isinstance(layer, _LAYERS) and layer not in seen and bool(layer.weight.any()):
             rule = Spectral(layer.weight.detach(), isinstance(layer, nn.ConvTranspose2d))
             parametrize.register_parametrization(layer, "weight", rule)
+    return net
 
 
 def settle(net: nn.Module) -> None:

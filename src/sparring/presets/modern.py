@@ -86,21 +86,25 @@ def progan() -> Recipe:
 def stylegan() -> Recipe:
     """The first StyleGAN: mapping network, AdaIN, noise, mixing, growing; R1.
 
-    gamma is for 32 to 64 pixels; the paper's is 10, at 1024.
+    gamma is for up to 128 pixels and grows with their number: 6.4 at 1024, the paper's is 10.
     Paper: Karras et al. 2019, arXiv:1812.04948.
     Command: `sparring train cifar10 --preset stylegan`.
     Score: scaled down, 273 s of one core, domain-fid 256, one seed; in full not yet measured.
     """
     return replace(
-        progan(), nets=StyleGAN(), loss=NonSaturating(), tricks=(R1(gamma=0.1),), images=25_000_000
+        progan(),
+        nets=StyleGAN(),
+        loss=NonSaturating(),
+        tricks=(R1(gamma=0.1, side=128),),
+        images=25_000_000,
     )
 
 
 def stylegan2() -> Recipe:
     """StyleGAN2: styles, demodulation, noise, mixing, lazy R1 and path length.
 
-    gamma of R1 is for 64 pixels or less. For more, StyleGAN2-ADA's rule is 0.0002 times the pixels
-    by the batch: 0.4 at 256, 6.6 at 1024.
+    gamma of R1 is for up to 128 pixels and grows with their number by StyleGAN2-ADA's rule (0.0002
+    times the pixels by the batch): 0.4 at 256, 6.4 at 1024.
     Paper: Karras et al. 2020, arXiv:1912.04958.
     Command: `sparring train cifar10 --preset stylegan2`.
     Score: scaled down, 332 s of one core, domain-fid 282, one seed; in full not yet measured.
@@ -109,7 +113,7 @@ def stylegan2() -> Recipe:
     return Recipe(
         nets=StyleGAN2(),
         loss=NonSaturating(),
-        tricks=(R1(gamma=0.1, every=16), PathLength(every=8)),
+        tricks=(R1(gamma=0.1, every=16, side=128), PathLength(every=8)),
         g_optim=optim,
         d_optim=optim,
         batch=32,
@@ -125,7 +129,7 @@ def stylegan2_ada() -> Recipe:
     Score: scaled down, 91 s of one core, domain-fid 389, one seed; in full not yet measured.
     """
     nets = StyleGAN2(mapping=2, mixing=0.0)  # the paper's settings for small images
-    return replace(stylegan2(), nets=nets, tricks=(R1(gamma=0.1, every=16), ADA()))
+    return replace(stylegan2(), nets=nets, tricks=(R1(gamma=0.1, every=16, side=128), ADA()))
 
 
 def fewshot() -> Recipe:
@@ -151,8 +155,8 @@ def fewshot() -> Recipe:
 def r3() -> Recipe:
     """R3GAN with dense convolutions: paired relativistic loss, R1 and R2, no normalisation.
 
-    gamma is for 28 to 32 pixels, for CIFAR-10 the paper has a tenth of it; about 2 at 64, 16 at
-    128 and 150 at 256.
+    gamma is for 28 to 32 pixels, for CIFAR-10 the paper has a tenth of it. It grows with the number
+    of pixels: 2 at 64, as the paper has it for faces, and 32 at 256, where the paper has 150.
     Paper: Huang et al. 2024, arXiv:2501.05441. Command: `sparring train cifar10 --preset r3`.
     Score: scaled down, 90 s of one core, domain-fid 214, one seed; in full not yet measured.
     """
@@ -161,7 +165,7 @@ def r3() -> Recipe:
     return Recipe(
         nets=R3(),
         loss=RelativisticPaired(),
-        tricks=(R1(gamma=gamma, share=0.25), R2(gamma=gamma, share=0.25)),
+        tricks=(R1(gamma=gamma, share=0.25, side=32), R2(gamma=gamma, share=0.25, side=32)),
         g_optim=optim,
         d_optim=optim,
         batch=128,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import torch
@@ -20,16 +21,23 @@ def _square_norm(slopes: Tensor, n: int) -> Tensor:
 
 
 class _Slope(Trick, abstract=True):
-    """gamma / 2 times the mean square of D's gradient, on a `share` of the batch."""
+    """gamma / 2 times the mean square of D's gradient, on a `share` of the batch.
+
+    side: the pixels of a side that gamma is meant for; of larger images it grows with the number of
+    pixels, as in Karras et al. 2020, ADA, arXiv:2006.06676, since a slope at many pixels is spread
+    thin. 0: gamma as it is.
+    """
 
     per_sample: ClassVar[bool] = True
     gamma: float | Schedule = 1.0
     share: float = 1.0
+    side: int = 0
 
     def check(self) -> None:
         super().check()
         require(least(self.gamma) >= 0, "gamma must not be negative")
         require(0 < self.share <= 1, "share must lie in (0, 1]")
+        require(self.side >= 0, "side must not be negative")
 
     def _penalty(
         self, view: View, slopes: Tensor | None, x: Tensor, logits: Tensor
@@ -42,7 +50,9 @@ class _Slope(Trick, abstract=True):
         if not getattr(view.D, "mixes", False):
             slopes = slopes[: max(1, round(self.share * x.shape[0]))]
         n = slopes.shape[0] * logits.shape[0] // x.shape[0]
-        return value(self.gamma, view.images) / 2 * _square_norm(slopes, n).mean()
+        pixels = math.prod(x.shape[2:])
+        larger = max(1.0, pixels / self.side**2) if self.side else 1.0
+        return larger * value(self.gamma, view.images) / 2 * _square_norm(slopes, n).mean()
 
 
 class R1(_Slope):
