@@ -162,7 +162,7 @@ def test_value_to_text(value, text):
 
 
 def test_the_full_text_says_every_field():
-    assert show(R1(gamma=2), full=True) == "R1(every=1, gamma=2.0, share=1.0)"
+    assert show(R1(gamma=2), full=True) == "R1(every=1, gamma=2.0, share=1.0, side=0)"
     assert show(Adam(schedule=Cosine()), full=True) == (
         "Adam(lr=0.0002, schedule=Cosine(start=1.0, end=0.1, images=None), betas=(0.5, 0.999), "
         "eps=1e-08)"
