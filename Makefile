@@ -17,6 +17,7 @@ BIN := .venv/bin
 
 # Trains on the bundled Fashion-MNIST images, then shows what the generator makes.
 demo: .venv/installed
+	@echo "Trains for some two minutes on the bundled images, then scores and draws what came of it."
 	@run=$$($(BIN)/sparring train fashion --minutes 2.2 | tail -n 1) && \
 	$(BIN)/sparring sample $$run && \
 	$(BIN)/sparring morph $$run && \
