@@ -13,7 +13,7 @@ from sparring.losses import Loss, NonSaturating
 from sparring.metrics import Metric
 from sparring.nets import MLP, Nets
 from sparring.optim import Adam, Optimiser
-from sparring.parts import Part, conform, map_parts, read, require, show
+from sparring.parts import Part, conform, map_parts, read, show
 from sparring.schedules import Schedule
 from sparring.tricks import Trick
 
@@ -65,22 +65,19 @@ class Recipe:
 
     def __post_init__(self) -> None:
         conform(self)
-        try:
-            self._check()
-        except ValueError as e:
-            raise RecipeError("bad recipe", why=str(e)) from None
-
-    def _check(self) -> None:
-        for name in ("d_steps", "images", "keep", "batch"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("seed", "ema", "ema_ramp", "held_out", "evaluate_every", "jitter", "patches"):
-            require((getattr(self, name) or 0) >= 0, f"{name} must not be negative")
-        require(self.jitter <= 1, "jitter is a share of the size, at most 1 (0.117: 286 for 256)")
-        for name in ("sample_every", "checkpoint_every"):
-            require(getattr(self, name) is None or getattr(self, name) >= 1, f"{name} starts at 1")
-        require(self.size is None or min(self.size) >= 1, "size must be positive")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise _bad(name, f"{value} is less than {least}", f"{least} or more")
+        if self.jitter > 1:
+            why = f"{self.jitter} is more than 1, the whole size"
+            raise _bad("jitter", why, "0.117, which makes 286 pixels of 256")
+        if self.size is not None and min(self.size) < 1:
+            height, width = self.size
+            raise _bad("size", f"{height}x{width} has no pixels", "64, or 48x36")
         twice = [t for t in self.tricks if self.tricks.count(t) > 1]
-        require(not twice, f"the trick {twice and twice[0]!r} is there twice")
+        if twice:
+            raise RecipeError("bad value", where="--tricks", why=f"{twice[0]!r} is there twice")
 
     @property
     def images_per_step(self) -> int:
@@ -98,6 +95,19 @@ class Recipe:
             + [f"    {f.name}={show(getattr(self, f.name), full=True)},\n" for f in fields(self)]
             + [")\n"]
         )
+
+
+# The least value of every field that has one.
+_LEAST = {
+    **dict.fromkeys(("d_steps", "batch", "images", "keep", "sample_every", "checkpoint_every"), 1),
+    **dict.fromkeys(("patches", "jitter", "held_out", "seed", "ema", "ema_ramp"), 0),
+    "evaluate_every": 0,
+}
+
+
+def _bad(name: str, why: str, value: str) -> RecipeError:
+    flag = "--" + name.replace("_", "-")
+    return RecipeError("bad value", where=flag, why=why, fix=f"{flag} {value}")
 
 
 def read_recipe(text: str) -> Recipe:
