@@ -54,7 +54,7 @@ def fails(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
     assert main(list(words)) == code
     out, err = capsys.readouterr()
     assert out == ""
-    lines = [row for row in err.splitlines() if not row.startswith("preset:")]
+    lines = err.splitlines()
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
     return lines[0]
@@ -249,6 +249,11 @@ def test_minutes_become_images() -> None:
     recipe = Run("run").recipe
     assert recipe.images % 32 == 0
     assert Run("run").stats()[-1]["images"] == recipe.images
+
+
+def test_the_preset_that_was_chosen_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ring", *TINY, "--out", "run"]) == 0
+    assert capsys.readouterr().err.count("preset: mixture1d (chosen for this data and device)") == 1
 
 
 def test_resume_extends(ring: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

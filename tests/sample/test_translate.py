@@ -615,12 +615,11 @@ def test_without_a_preset_the_names_of_the_files_decide(pairs, cycle, monkeypatc
     """The recipe is what counts here, so nothing is trained."""
     found = []
 
-    def stop(recipe, *_, **__):
-        found.append(recipe)
+    def stop(recipe, *_, name, **__):
+        found.append((name, recipe))
         raise RecipeError("enough")
 
     monkeypatch.setattr("sparring.api.train", stop)
-    monkeypatch.setattr("sparring.cli.train.speaks", lambda: True)
     a, b, c = (str(pairs / name) for name in "ABC")
     for words, data, name in (
         ([a, "--to", b], Pairs, "pix2pix-fast"),
@@ -628,8 +627,9 @@ def test_without_a_preset_the_names_of_the_files_decide(pairs, cycle, monkeypatc
         ([a, "--to", c], Unpaired, "cyclegan-fast"),
     ):
         main(["train", *words, "--device", "cpu"])
-        assert f"preset: {name} (chosen" in capsys.readouterr().err
-        recipe = found.pop()
+        assert capsys.readouterr().err == "error: enough\n"
+        chosen, recipe = found.pop()
+        assert chosen == name
         assert type(recipe.data) is data
         assert recipe.game == PRESETS[name]().game
     some = _made(pairs / "D")
@@ -644,8 +644,7 @@ def test_without_a_preset_the_names_of_the_files_decide(pairs, cycle, monkeypatc
         assert says in capsys.readouterr().err
 
 
-def test_a_direction_that_is_none_is_refused_before_a_preset_is_named(pairs, monkeypatch, capsys):
-    monkeypatch.setattr("sparring.cli.train.speaks", lambda: True)
+def test_a_direction_that_is_none_is_refused_in_one_line(pairs, capsys):
     a, b = str(pairs / "A"), str(pairs / "B")
     assert main(["train", a, "--to", b, "--direction", "b2b", "--device", "cpu"]) == 2
     said = capsys.readouterr().err
