@@ -298,8 +298,17 @@ def test_nothing_is_evaluated(text, tmp_path):
         ("R1(gamma='x')", Trick, "expected a number or one of the schedules, got 'x'"),
         ("R1(gamma=-1)", Trick, "gamma must not be negative"),
         ("MLP(g_widths=16)", Nets, "expected a list of whole numbers or none, got 16"),
-        ("UNet(up=resize)", Nets, "Text is quoted, 'resize'"),
-        ("CycleGAN(identity=none)", Game, "it is written None"),
+        ("MLP(g_widths=16)", Nets, "Fix: write (16,)"),
+        ("UNet(up=resize)", Nets, "text is quoted. Fix: write 'resize'"),
+        ("UNet(up=banana)", Nets, "UNet(up): expected one of transposed, resize, got 'banana'"),
+        ("DCGAN(width=banana)", Nets, "DCGAN(width): expected a whole number, got 'banana'"),
+        ("DCGAN(width=none)", Nets, "DCGAN(width): expected a whole number, got None"),
+        ("DCGAN(widht=banana)", Nets, "DCGAN has no field 'widht', did you mean 'width'?"),
+        ("MLP(g_widths=(8, many))", Nets, "expected a whole number, got 'many'"),
+        ("R1(gamma=banana)", Trick, "got 'banana'. Fix: sparring list schedules"),
+        ("R1(gamma=Cosin)", Trick, "did you mean 'Cosine'? Fix: sparring list schedules"),
+        ("CycleGAN(identity=none)", Game, "Fix: write None"),
+        ("MLP(batchnorm=true)", Nets, "Fix: write True"),
         ("R1(gamma=nan)", Trick, "every number here is a finite one"),
         ("Pix2Pix(inputs=Grayscale)", Game, "did you mean 'Greyscale'"),
         ("R1(gamma=1, gamma=2)", Trick, "gamma"),
@@ -340,6 +349,30 @@ def test_a_part_is_frozen_and_equal_by_value():
 def test_a_number_is_a_finite_number(bad):
     with pytest.raises(RecipeError, match="R1"):
         R1(gamma=bad)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fix"),
+    [
+        ("loss", Hinge, "write Hinge()"),
+        ("loss", "Hinge", "write Hinge()"),
+        ("nets", "DCGAN(width=8)", "write DCGAN(width=8)"),
+        ("tricks", R1(gamma=2), "write (R1(gamma=2.0),)"),
+        ("tricks", R1, "write (R1(),)"),
+        ("metrics", "FID", "write (FID(),)"),
+        ("loss", R1(), "sparring list losses"),
+        ("loss", R1, "sparring list losses"),
+        ("g_optim", 3e-4, "sparring list optimisers"),
+        ("size", 64, ""),
+        ("batch", "x", ""),
+    ],
+)
+def test_what_is_no_value_of_a_field_is_said_how_to_write(field, value, fix):
+    with pytest.raises(RecipeError, match=rf"^bad value in Recipe\({field}\)") as caught:
+        Recipe(**{field: value})
+    assert caught.value.fix == fix
+    if fix.startswith("write "):
+        read_recipe(f"Recipe({field}={fix.removeprefix('write ')})")
 
 
 def test_fit_follows_the_annotation():

@@ -23,7 +23,7 @@ import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeGuard, TypeVar, dataclass_transform
 
 from sparring.errors import RecipeError, SparringError
 from sparring.glossary import ELSEWHERE
@@ -146,10 +146,37 @@ def fit(value: Any, hint: Any, where: str) -> Any:
         hint is Any
         or hint is type(value)
         or (hint is None and value is None)
-        or (isinstance(hint, type) and issubclass(hint, Part) and isinstance(value, hint))
+        or (_is_part(hint) and isinstance(value, hint))
     ):
         return value
-    raise RecipeError("bad value", where=where, why=f"expected {_words(hint)}, got {value!r}")
+    got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+    why = f"expected {_words(hint)}, got {got}"
+    raise RecipeError("bad value", where=where, why=why, fix=_meant(value, hint))
+
+
+def _meant(value: Any, hint: Any) -> str:
+    """What to write where a part is only named, or one value stands for a list; else what lists the
+    parts that fit, if any do."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return next(filter(None, (_meant(value, h) for h in inner)), "")
+    several = origin is tuple and Ellipsis in inner and not isinstance(value, (tuple, list))
+    wanted = inner[0] if several else hint
+    try:
+        if _is_part(value):
+            value = value()
+        elif isinstance(value, str) and _is_part(wanted):
+            value = parse(value, wanted)
+        elif not several:
+            raise TypeError
+        made = fit(value, wanted, "")
+        return f"write {show((made,) if several else made)}"
+    except (RecipeError, TypeError):
+        return f"sparring list {wanted.kind}" if _is_part(wanted) and wanted.kind else ""
+
+
+def _is_part(value: Any) -> TypeGuard[type[Part]]:
+    return isinstance(value, type) and issubclass(value, Part)
 
 
 def _words(hint: Any) -> str:
@@ -161,13 +188,17 @@ def _words(hint: Any) -> str:
         return "one of " + ", ".join(map(str, inner))
     if origin is tuple:
         if Ellipsis in inner:
-            one = _words(inner[0])
-            return "a list of " + (f"{one[2:]}s" if one.startswith("a ") else one)
-        return f"{len(inner)} values"
-    if isinstance(hint, type) and issubclass(hint, Part):
+            return f"a list of {_plural(inner[0])}"
+        return f"{len(inner)} {_plural(inner[0])}"
+    if _is_part(hint):
         return f"one of the {hint.kind}" if hint.kind else "a part"
     words = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
     return words.get(hint, "none" if hint in (None, type(None)) else str(hint))
+
+
+def _plural(hint: Any) -> str:
+    one = _words(hint)
+    return f"{one[2:]}s" if one.startswith("a ") else one.removeprefix("one of the ")
 
 
 # ---------------------------------------------------------------------------------- text -> value
@@ -190,7 +221,7 @@ def parse(text: str, kind: type[P]) -> P:
         _refuse_known(name)
         hint, fix = nearest(name, names), f"sparring list {kind.kind}"
         raise RecipeError(f"'{name}' is not one of the {kind.kind}{hint}", fix=fix)
-    value = call(text, ()) if re.fullmatch(r"[\w-]+", text) else read(text)
+    value = _class(text)() if re.fullmatch(r"[\w-]+", text) else read(text)
     if not isinstance(value, kind):
         fix = (
             f"use one of {', '.join(names)}" if kind.kind else "sparring list"
@@ -246,22 +277,33 @@ def read(text: str, also: dict[str, Callable[..., Any]] | None = None) -> Any:
         raise RecipeError(f"cannot read '{text.strip()[:80]}'", why="too deeply nested") from None
 
 
-def _value(node: ast.expr, also: dict[str, Callable[..., Any]]) -> Any:
+def _value(
+    node: ast.expr, also: dict[str, Callable[..., Any]], hint: Any = Any, where: str = ""
+) -> Any:
+    """The value of an expression; hint, where: the annotation and the name of what it is for."""
     match node:
         case ast.Constant(value=value) if isinstance(value, (int, float, bool, str, type(None))):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
         case ast.Tuple(elts=items) | ast.List(elts=items):
-            return tuple(_value(item, also) for item in items)
+            options = (hint, *typing.get_args(hint))
+            inner = (typing.get_args(h)[0] for h in options if typing.get_origin(h) is tuple)
+            one = next(inner, Any)
+            return tuple(_value(item, also, one, where) for item in items)
         case ast.Name(id=name):
-            _refuse_word(name, also)
-            return call(name, (), also)
+            _refuse_word(name, also, hint, where)
+            return _class(name, (), also)()
         case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
             if any(k.arg is None for k in keywords):
                 raise RecipeError(f"cannot read '{ast.unparse(node)}'", why="** is not allowed")
-            given = [(str(k.arg), _value(k.value, also)) for k in keywords]
-            return call(name, given, also)
+            names = [str(k.arg) for k in keywords]
+            cls = _class(name, names, also)
+            label, hints = cls.__name__, _hints(cls)
+            values = [
+                _value(k.value, also, hints[n], f"{label}({n})") for n, k in zip(names, keywords)
+            ]
+            return cls(**dict(zip(names, values)))
         case ast.Call(func=ast.Name(id=name)):
             raise RecipeError(
                 f"cannot read '{ast.unparse(node)}'",
@@ -273,40 +315,47 @@ def _value(node: ast.expr, also: dict[str, Callable[..., Any]]) -> Any:
     )
 
 
-def _refuse_word(name: str, also: typing.Container[str]) -> None:
+def _refuse_word(name: str, also: typing.Container[str], hint: Any, where: str) -> None:
     """RecipeError, with what to write, where `name` is no part and may be a word without quotes."""
     if name in also or key(name) in _PARTS:
         return
     _refuse_known(name)
-    hint, why = nearest(name, [c.__name__ for c in _PARTS.values()]), f"text is quoted, '{name}'"
-    if name.lower() in ("none", "true", "false"):
-        hint, why = "", f"it is written {name.capitalize()}"
-    if name.lower() in ("nan", "inf", "infinity"):
-        hint, why = "", "every number here is a finite one"
-    raise RecipeError(f"no part is called '{name}'{hint}", why=why, fix="sparring list")
+    word = name.lower()
+    if word in ("nan", "inf", "infinity"):
+        raise RecipeError("bad value", where=where, why="every number here is a finite one")
+    value = {"none": None, "true": True, "false": False}.get(word, name)
+    kinds = tuple(h for h in (hint, *typing.get_args(hint)) if _is_part(h))
+    parts = [c.__name__ for c in catalogue(Part) if hint is Any or issubclass(c, kinds)]
+    near = nearest(name, parts) if value == name else ""
+    if near:
+        fix = f"sparring list {kinds[0].kind if kinds else ''}".strip()
+        raise RecipeError(f"no part is called '{name}'{near}", fix=fix)
+    fit(value, hint, where)  # says what is expected, if not this
+    why = "text is quoted" if value == name else ""
+    raise RecipeError(f"no part is called '{name}'", why=why, fix=f"write {value!r}")
 
 
-def call(
+def _class(
     name: str,
-    given: typing.Sequence[tuple[str, Any]],
+    given: typing.Sequence[str] = (),
     also: dict[str, Callable[..., Any]] | None = None,
 ) -> Any:
-    """Makes the part called `name` with the fields `given`."""
+    """The class called `name`; RecipeError where there is none, or it lacks one of these fields."""
     cls: Any = (also or {}).get(name) or _PARTS.get(key(name))
     if cls is None:
         _refuse_known(name)
         names = [part.__name__ for part in _PARTS.values()]
         raise RecipeError(f"no part is called '{name}'{nearest(name, names)}", fix="sparring list")
     label, known = cls.__name__, [f.name for f in fields(cls)]
-    for n, (field, _) in enumerate(given):
-        if field in [name for name, _ in given[:n]]:
+    for n, field in enumerate(given):
+        if field in given[:n]:
             raise RecipeError(f"{label} is given '{field}' twice")
         if field not in known:
             raise RecipeError(
                 f"{label} has no field '{field}'{nearest(field, known)}",
                 why=f"its fields are {', '.join(known)}" if known else "it has no fields",
             )
-    return cls(**dict(given))
+    return cls
 
 
 def nearest(word: str, words: typing.Iterable[str], say: str = ", did you mean '{}'?") -> str:
