@@ -30,9 +30,9 @@ import numpy as np
 import torch
 
 # A torchvision beside a CPU build of torch lacks its operators; two are asked for at import.
-_stub = torch.library.Library("torchvision", "DEF")
-_stub.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_stub.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+_operators = torch.library.Library("torchvision", "DEF")
+_operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+_operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 import cleanfid.fid  # noqa: E402
 import pytorch_fid.fid_score  # noqa: E402

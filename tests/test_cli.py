@@ -251,9 +251,11 @@ def test_minutes_become_images() -> None:
     assert Run("run").stats()[-1]["images"] == recipe.images
 
 
-def test_the_preset_that_was_chosen_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_preset_that_was_chosen_is_said_with_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "ring", *TINY, "--out", "run"]) == 0
-    assert capsys.readouterr().err.count("preset: mixture1d (chosen for this data and device)") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("timing a few steps\nrun: preset mixture1d, MLP on Ring()")
+    assert said.count("preset") == 1
 
 
 def test_resume_extends(ring: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

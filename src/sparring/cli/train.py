@@ -25,8 +25,6 @@ from sparring.parts import show
 
 if TYPE_CHECKING:
     from sparring.recipe import Recipe
-    from sparring.runs import Run
-    from sparring.training.watch import Watcher
 
 
 def train_command(words: Sequence[str]) -> None:
@@ -77,7 +75,6 @@ def train_command(words: Sequence[str]) -> None:
         raise RecipeError("--to says what DATA become, and no DATA are given")
     backwards(args)  # refused before anything is said
     data = source(args.data) if args.data else None
-    watch: list[Watcher] = []
     if args.init_from is not None and args.preset is None:
         size = None if args.size is None else size_of(args.size)
         name, recipe = "finetuned", afresh(open_run(args.init_from), size)
@@ -85,8 +82,6 @@ def train_command(words: Sequence[str]) -> None:
         automatic = args.preset in (None, "auto")
         both = together(data, source(args.to)) if automatic and data and args.to else data
         name, recipe = preset(args.preset or "auto", both, Device(args.device).kind)
-        if automatic and not args.quiet:
-            watch.append(_saying(f"preset: {name} (chosen for this data and device)"))
     own = list(args.parts)
     if args.preset is not None and ":" in args.preset:
         own.append(Path(args.preset.rsplit(":", 1)[0]))
@@ -101,24 +96,12 @@ def train_command(words: Sequence[str]) -> None:
         device=args.device,
         minutes=args.minutes,
         parts=own,
-        watch=watch,
         logger=args.logger,
         init_from=args.init_from,
         devices=args.devices,
         quiet=args.quiet,
     )
     _finish(run.path, args.quiet)
-
-
-def _saying(line: str) -> Watcher:
-    """Says a line once training begins, so that an error before it comes alone."""
-    from sparring.training.watch import Watcher
-
-    class Saying(Watcher):
-        def begin(self, run: Run, images: int) -> None:
-            print(line, file=sys.stderr)
-
-    return Saying()
 
 
 def _translated(args: Args, recipe: Recipe) -> Any:

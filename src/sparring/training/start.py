@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from sparring.data import SideBySide
 from sparring.errors import RecipeError
+from sparring.presets import PRESETS
 from sparring.recipe import Recipe, differences, read_recipe
 from sparring.runs import Run, create_run, locked, open_run, refuse_existing
 from sparring.training.checkpoint import newest_checkpoint
@@ -70,7 +71,7 @@ def train(
     machine.launch()
     machine.agree((str(run.path), str(recipe)))
     with locked(run), Terminal(run.log, recipe.images, quiet) as terminal:
-        terminal.say(_opening(run, setup, material))
+        terminal.say(_opening(run, setup, material, name))
         took = taken.lines if taken else ()
         for line in (*_halved(recipe), *took, *said, *setup.warnings, *_left_out(material)):
             terminal.say(line)
@@ -194,16 +195,17 @@ def _refuse_fixed(old: Recipe, new: Recipe, run: Run) -> None:
             )
 
 
-def _opening(run: Run, setup: Setup, material: Material) -> str:
-    """The first line: what trains on what, where."""
+def _opening(run: Run, setup: Setup, material: Material, name: str) -> str:
+    """The first line: what trains on what, where. It says which preset, which may be chosen."""
     recipe = setup.recipe
     sizes = [
         f"{name} {sum(p.numel() for p in net.parameters()):,} weights"
         for name, net in setup.players.items()
     ]
     what = "x".join(map(str, material.spec.shape))
+    preset = f"preset {name}, " if name in PRESETS else ""
     return (
-        f"{run.path}: {type(recipe.nets).__name__} on {material.real.name} ({what}), "
+        f"{run.path}: {preset}{type(recipe.nets).__name__} on {material.real.name} ({what}), "
         f"{', '.join(sizes)}, {recipe.images:,} images on {setup.device.torch}"
     )
 
