@@ -251,7 +251,7 @@ def test_minutes_become_images() -> None:
     assert Run("run").stats()[-1]["images"] == recipe.images
 
 
-def test_the_preset_that_was_chosen_is_said_with_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_chosen_preset_is_said_with_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "ring", *TINY, "--out", "run"]) == 0
     said = capsys.readouterr().err
     assert said.startswith("timing a few steps\nrun: preset mixture1d, MLP on Ring()")
