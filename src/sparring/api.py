@@ -263,7 +263,9 @@ def _count(n: Any) -> int | None:
     """n, if it is a number of samples that can be compared."""
     n = fit(n, int | None, "n")
     if n is not None and n < 2:
-        raise RecipeError("bad value", where="n", why="at least two samples are needed")
+        raise RecipeError(
+            "bad value", where="n", why="at least two samples are needed", fix="1000 or more"
+        )
     return n
 
 

@@ -349,7 +349,7 @@ def _class(
     label, known = cls.__name__, [f.name for f in fields(cls)]
     for n, field in enumerate(given):
         if field in given[:n]:
-            raise RecipeError(f"{label} is given '{field}' twice")
+            raise RecipeError(f"{label} is given '{field}' twice", fix="leave one of them out")
         if field not in known:
             raise RecipeError(
                 f"{label} has no field '{field}'{nearest(field, known)}",

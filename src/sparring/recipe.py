@@ -77,7 +77,12 @@ class Recipe:
             raise _bad("size", f"{height}x{width} has no pixels", "64, or 48x36")
         twice = [t for t in self.tricks if self.tricks.count(t) > 1]
         if twice:
-            raise RecipeError("bad value", where="--tricks", why=f"{twice[0]!r} is there twice")
+            raise RecipeError(
+                "bad value",
+                where="--tricks",
+                why=f"{twice[0]!r} is there twice",
+                fix="leave one of them out",
+            )
 
     @property
     def images_per_step(self) -> int:

@@ -252,9 +252,19 @@ class Run:
                 ) from e
             return discriminator.eval().requires_grad_(False)
         if images is None:
-            raise RunError("no checkpoint verifies", where=self.checkpoints)
-        why = "none is kept, or it is damaged"
-        raise RunError(f"no checkpoint of {images} images", where=self.checkpoints, why=why)
+            raise RunError(
+                "no checkpoint verifies",
+                where=self.checkpoints,
+                why="none is kept, or all are damaged",
+                fix="sparring train with --keep 1 or more",
+            )
+        kept = ", ".join(str(int(folder.name)) for folder in self.saved()) or "none"
+        raise RunError(
+            f"no checkpoint of {images} images",
+            where=self.checkpoints,
+            why=f"those kept are of {kept}",
+            fix="one of these, or none for the newest",
+        )
 
     def load_generator(self, best: bool = False, back: bool = False) -> tuple[Generator, Spec, int]:
         """The generator in eval mode on the CPU, its spec, and the images it was trained on.

@@ -137,7 +137,7 @@ def test_bad_labels(saved):
         (X.astype(np.int64) * 9 - 7, r"once its values are.*range=\(-7, 2\d\d\d\)"),
         (X > 5, r"is bool, not uint8"),
         (X.reshape(6, -1), r"has the shape \(6, 240\).*\(N, H, W\) or \(N, H, W, C\)"),
-        (X[:, :8, :8].transpose(0, 3, 1, 2), r"channels come last; save it as x.transpose"),
+        (X[:, :8, :8].transpose(0, 3, 1, 2), r"channels come last. Fix: save it as x.transpose"),
         (np.zeros((3, 4, 64, 64), np.uint8), r"channels come last"),
         (np.zeros((3, 8, 48, 36), np.uint8), r"channels come last"),
         (np.zeros((3, 1, 64, 256), np.uint8), r"channels come last"),

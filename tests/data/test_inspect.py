@@ -97,13 +97,37 @@ def test_what_training_refuses_is_still_listed(write, tmp_path):
     assert "10 more, listed by --json" in table(info)
 
 
+def test_what_can_be_done_is_a_whole_command(write, tmp_path):
+    write("1.png", 1, size=(40, 40))
+    write("2.png", 2, size=(40, 40), grey=True)
+    Image.new("RGBA", (40, 40), (10, 200, 30, 255)).save(tmp_path / "3.png")
+    info = inspect(Folder(path=str(tmp_path)))
+    for which, channels in (("1 of 3 images are grey", "grey"), ("transparency", "rgba")):
+        (line,) = [p for p in info["problems"] if which in p]
+        assert f"\"Folder(path='{tmp_path}', channels='{channels}')\"" in line
+    kept = inspect(Folder(path=str(tmp_path), channels="rgba"))
+    (line,) = [p for p in kept["problems"] if "no transparency" in p]
+    assert f"\"Folder(path='{tmp_path}', channels='rgb')\" takes none" in line
+
+
+def test_one_colour_may_be_any(tmp_path):
+    """Red all over is of one colour though its channels differ; two colours are not."""
+    x = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+    x[0] = (200, 10, 30)
+    x[1] = 7
+    x[2] = (1, 2, 3)
+    x[2, 4:] = (3, 2, 1)
+    np.savez(tmp_path / "x.npz", x=x)
+    assert has(inspect(Npz(path=str(tmp_path / "x.npz"))), "2 images are of one colour all over")
+
+
 def test_unequal_classes_splits_and_shapes(write, tmp_path):
     for i in range(22):
         write(f"train/{i:02}.png", i, size=(32, 80))
     write("test/0.png", 50, size=(32, 80))
     write("test/1.png", 51, size=(32, 80))
     info = inspect(Folder(path=str(tmp_path)))
-    assert has(info, "'test' has 2 images, 'train' 22")
+    assert has(info, "'test' has 2 images, 'train' 22; --balance-classes shows all equally often")
     assert has(info, "the classes test, train look like parts of one set")
     assert has(info, "the square crop keeps 40% of a typical image")
 

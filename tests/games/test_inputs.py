@@ -52,6 +52,11 @@ def test_the_size_that_is_proposed_is_no_larger_than_the_photos():
         Downscale(factor=3).shape(a_set(3, 32, 32))
 
 
+def test_the_least_side_that_inputs_can_be_made_of():
+    assert [Downscale(factor=f).least_side(32) for f in (2, 3, 4, 8)] == [32, 33, 32, 32]
+    assert Greyscale().least_side(31) == 31
+
+
 def test_greys_are_pillows():
     rgb = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
     x = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1

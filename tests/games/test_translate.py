@@ -7,13 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.testing import assert_close
 from toys import Pictures, set_up, walk
 
-from sparring.data import Npz, Pairs, Ring, Unpaired
+from sparring.data import Folder, Npz, Pairs, Ring, Unpaired
 from sparring.errors import DataError, RecipeError
 from sparring.games import CycleGAN, Downscale, Greyscale, Pair, Pix2Pix
 from sparring.losses import LeastSquares
@@ -182,6 +184,19 @@ def test_the_perceptual_term_needs_images_it_can_read(tmp_path):
     says = r"perceptual=1 .*LPIPS needs 31 pixels.*--size 32 or more, or --game .Pix2Pix"
     with pytest.raises(RecipeError, match=says):
         set_up(recipe(tmp_path, data=Npz(path=photos.path), game=game))
+
+
+def test_the_size_that_the_perceptual_term_needs_can_be_made_smaller(tmp_path):
+    """And where patches are cut, photos that hold none of that size are taken whole."""
+    for i in range(4):
+        pixels = np.random.default_rng(i).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    game = Pix2Pix(inputs=Downscale(factor=3), perceptual=1.0, conditional=False)
+    small = recipe(tmp_path, data=Folder(path=str(tmp_path)), game=game, patches=2)
+    with pytest.raises(RecipeError, match=r"--size 33 or more, with --patches 0 for smaller"):
+        set_up(small)
+    with pytest.raises(RecipeError, match=r"--size 33 or more, or --game"):
+        set_up(replace(small, patches=0))
 
 
 def test_every_trick_meets_pairs_as_it_meets_images(tmp_path):

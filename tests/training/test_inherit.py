@@ -154,6 +154,26 @@ def test_tricks_begin_with_the_weights_that_are_inherited_or_restored(parent, tm
     assert longer.stats()[-1]["away"] == pytest.approx(0, abs=1e-4)
 
 
+class InheritedSize(Trick):
+    """Notes how large the fakes were that it began with."""
+
+    def init(self, view, state):
+        return {"side": torch.tensor(float(view.fake.shape[-1]))}
+
+    def after_step(self, view, state):
+        view.notes["began_at"] = state["side"]
+
+
+def test_a_trick_that_comes_later_begins_at_the_size_that_the_networks_have_grown_to(tmp_path):
+    data = Npz(path=Pictures.write(tmp_path / "data.npz", (30, 16, 16, 1)).path)
+    nets = ProGAN(width=4, latent=4)
+    recipe = replace(RECIPE, data=data, nets=nets, batch=8, images=64, held_out=4)
+    run = train(recipe, tmp_path / "run", quiet=True)
+    with_it = replace(run.recipe, tricks=(InheritedSize(),), images=72)
+    longer = resume(run.path, recipe=with_it, override=True, quiet=True)
+    assert longer.stats()[-1]["began_at"] == 16
+
+
 def test_a_recipe_taken_afresh_forgets_what_its_data_and_budget_decided(
     parent, tmp_path, monkeypatch
 ):

@@ -116,7 +116,9 @@ def add_weights(parser: Parser) -> None:
 
 def backwards(args: Args) -> bool:
     if args.direction not in ("a2b", "b2a"):
-        raise RecipeError("bad value", where="--direction", why="it is a2b or b2a")
+        raise RecipeError(
+            "bad value", where="--direction", why="it is a2b or b2a", fix="--direction b2a"
+        )
     return args.direction == "b2a"
 
 

@@ -30,7 +30,8 @@ def sample_command(words: Sequence[str]) -> None:
     args = parser.read(words)
     load_parts(args)
     if args.n < 1:
-        raise RecipeError("bad value", where="--n", why="at least one sample must be asked for")
+        why = "at least one sample must be asked for"
+        raise RecipeError("bad value", where="--n", why=why, fix="--n 64")
 
     from sparring.runs import open_run
     from sparring.sample import load, save_samples

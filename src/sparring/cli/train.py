@@ -72,7 +72,10 @@ def train_command(words: Sequence[str]) -> None:
     from sparring.training.inherit import afresh
 
     if args.to is not None and args.data is None:
-        raise RecipeError("--to says what DATA become, and no DATA are given")
+        raise RecipeError(
+            "--to says what DATA become, and no DATA are given",
+            fix=f"sparring train DATA --to {args.to}",
+        )
     backwards(args)  # refused before anything is said
     data = source(args.data) if args.data else None
     if args.init_from is not None and args.preset is None:

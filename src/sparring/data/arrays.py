@@ -161,13 +161,13 @@ def _choose(
             fix=f"{_conversion(dtype, low, high)}, or give the range, as in "
             f"\"Npz(path='{path}', range=({_range(dtype, low, high)}))\"",
         )
-    why = ""
+    why = fix = ""
     if len(shape) not in (3, 4) or 0 in shape[1:]:
         why = "images are (N, H, W) or (N, H, W, C)"
     elif len(shape) == 4 and _channels_first(*shape[1:]):
-        why = "channels come last; save it as x.transpose(0, 2, 3, 1)"
+        why, fix = "channels come last", "save it as x.transpose(0, 2, 3, 1)"
     if why:
-        raise DataError(f"the array '{name}' has the shape {shape}", where=path, why=why)
+        raise DataError(f"the array '{name}' has the shape {shape}", where=path, why=why, fix=fix)
     return name
 
 

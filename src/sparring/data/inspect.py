@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ def inspect(source: Source) -> dict[str, Any]:
         with source.listing() as listing:
             loaded = load(source, listing, strict=False)
             names = [printable(listing.names[i]) for i in loaded.kept]
-            general, files = _images(loaded.images, names), _files(loaded)
+            general, files = _images(loaded.images, names), _files(source, loaded)
             problems = files["problems"] + general["problems"]
             return info | general | files | {"other_files": listing.others, "problems": problems}
     found = opened(source)
@@ -126,8 +126,8 @@ def _look(images: Images, names: Sequence[str]) -> _Looks:
             earlier = first.setdefault(hashlib.sha256(pixels.tobytes()).digest()[:16], i)
             if earlier != i:
                 repeats.append([names[i], names[earlier]])
-        flat = block.flatten(1)
-        blank += int((flat.amax(1) == flat.amin(1)).sum())
+        colours = block.flatten(2)
+        blank += int((colours.amax(2) == colours.amin(2)).all(1).sum())
         grey = grey and bool((block == block[:, :1]).all())
     return _Looks(repeats, blank, grey)
 
@@ -148,9 +148,12 @@ def _label_problems(images: Images) -> Iterable[str]:
 def _image_problems(images: Images, looks: _Looks, classes: dict[str, int] | None) -> Iterable[str]:
     n = len(images)
     if n < _FEW:
-        yield (f"{n} images are few: without augmentation the discriminator learns them by heart")
+        yield f"{n} images are few: without augmentation the discriminator learns them by heart"
     if looks.repeats:
-        yield f"{len(looks.repeats)} of {n} images repeat an earlier one exactly"
+        yield (
+            f"{len(looks.repeats)} of {n} images repeat an earlier one exactly: each is shown as"
+            " often as it is there"
+        )
     if looks.blank:
         yield f"{looks.blank} images are of one colour all over"
     if images.shape[0] == 3 and looks.grey:
@@ -170,7 +173,7 @@ def _image_problems(images: Images, looks: _Looks, classes: dict[str, int] | Non
         if classes[small] * 10 < classes[large]:
             yield (
                 f"classes are unequal: '{small}' has {classes[small]} images,"
-                f" '{large}' {classes[large]}"
+                f" '{large}' {classes[large]}; --balance-classes shows all equally often"
             )
         splits = {"train", "test", "val", "valid", "validation"} & {c.lower() for c in classes}
         if len(splits) == len(classes):
@@ -180,7 +183,7 @@ def _image_problems(images: Images, looks: _Looks, classes: dict[str, int] | Non
             )
 
 
-def _files(loaded: Loaded) -> dict[str, Any]:
+def _files(source: Files, loaded: Loaded) -> dict[str, Any]:
     """What is known only of images that come from files."""
     tally, small = loaded.tally, _left_out(loaded) - loaded.unreadable
     return {
@@ -191,7 +194,7 @@ def _files(loaded: Loaded) -> dict[str, Any]:
         "conversions": dict(tally.conversions.most_common()),
         "unreadable": loaded.unreadable,
         "too_small": small,
-        "problems": list(_file_problems(loaded, small)),
+        "problems": list(_file_problems(source, loaded, small)),
     }
 
 
@@ -213,7 +216,7 @@ def _sizes(tally: Tally) -> dict[str, Any]:
     return {"height": three(0), "width": three(1), "different": len(tally.sizes)}
 
 
-def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
+def _file_problems(source: Files, loaded: Loaded, small: int) -> Iterable[str]:
     total, tally, whole = _total(loaded), loaded.tally, loaded.images.groups is None
     if loaded.unreadable:
         refused = loaded.unreadable > loaded.limit
@@ -231,16 +234,21 @@ def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
             f"{small} of {total} images are smaller than {side} x {side} and are left out"
             + ("; an explicit --size enlarges them" if whole else "")
         )
-    grey, opaque = tally.conversions["grey-to-rgb"], tally.conversions["opaque"]
+    grey, clear, opaque = (tally.conversions[k] for k in ("grey-to-rgb", "alpha", "opaque"))
     if grey:
         yield (
             f"{grey} of {total} images are grey, the others coloured: they are taken as coloured;"
-            " channels='grey' takes all as grey"
+            f" {_as(source, 'grey')} takes all as grey"
+        )
+    if clear:
+        yield (
+            f"{clear} of {total} images have transparency: they are laid on white;"
+            f" {_as(source, 'rgba')} keeps it"
         )
     if opaque:
         yield (
             f"{opaque} of {total} images have no transparency, the others do: they are taken as"
-            " opaque; channels='rgb' takes none"
+            f" opaque; {_as(source, 'rgb')} takes none"
         )
     kept = [min(size) / max(size) for size in tally.sizes.elements()]
     if whole and kept and median(kept) < 0.6:
@@ -248,6 +256,11 @@ def _file_problems(loaded: Loaded, small: int) -> Iterable[str]:
             f"the square crop keeps {median(kept):.0%} of a typical image; --size HEIGHTxWIDTH"
             " can follow its shape"
         )
+
+
+def _as(source: Files, channels: Literal["grey", "rgb", "rgba"]) -> str:
+    """The source with other channels, as it is written in a command."""
+    return f'"{show(replace(source, channels=channels))}"'
 
 
 def table(info: dict[str, Any]) -> str:

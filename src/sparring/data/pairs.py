@@ -98,7 +98,9 @@ class Pairs(Source):
         )
         if len(inputs) != len(targets):
             raise DataError(
-                "these are no pairs", why=f"{len(inputs)} inputs, {len(targets)} targets"
+                "these are no pairs",
+                why=f"{len(inputs)} inputs, {len(targets)} targets",
+                fix="as many of both, in the same order, or --preset cyclegan",
             )
         return with_inputs(targets, inputs, paired=True)
 
@@ -203,7 +205,7 @@ def _images(source: Source, size: Size | None) -> Images:
     bare = replace(source, labels="none") if isinstance(source, Files) else source
     found = opened(bare, size)
     if isinstance(found, Points):
-        raise DataError("points are not translated", where=repr(source))
+        raise DataError("points are not translated", where=repr(source), fix="give images")
     return found
 
 

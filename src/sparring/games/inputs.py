@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -30,6 +31,10 @@ class Inputs(Part, kind="inputs"):
     def of(self, x: Tensor, a: Tensor | None, draws: Draws) -> Tensor:
         """The inputs (n, Ca, h, w) in [-1, 1] of images x (n, C, H, W); a: those of the data."""
         raise NotImplementedError
+
+    def least_side(self, least: int) -> int:
+        """The smallest side in pixels, of `least` or more, of which inputs can be made."""
+        return least
 
     def look(self, a: Tensor) -> Tensor:
         """Inputs as one looks at them."""
@@ -73,6 +78,9 @@ class Downscale(Inputs):
                 fix=f"--size {near[0]}x{near[1]}",
             )
         return channels, height // self.factor, width // self.factor
+
+    def least_side(self, least: int) -> int:
+        return math.ceil(least / self.factor) * self.factor
 
     def of(self, x: Tensor, a: Tensor | None, draws: Draws) -> Tensor:
         return avg_pool2d(x, self.factor)

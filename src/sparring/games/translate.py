@@ -73,16 +73,19 @@ class Pix2Pix(Translation):
                 fix=f"--preset cyclegan, or data of the kind Pairs or SideBySide{one}",
             )
         if self.perceptual:
-            self._refuse_unseen(spec.shape)
+            self._refuse_unseen(spec.shape, train)
             lpips()  # no weights, no training
         return replace(spec, inputs=self.inputs.shape(train))
 
-    def _refuse_unseen(self, shape: tuple[int, ...]) -> None:
+    def _refuse_unseen(self, shape: tuple[int, ...], train: Images) -> None:
         """RecipeError for images (C, H, W) that LPIPS cannot look at."""
         try:
             refuse_small(shape)
         except DataError as e:
-            larger = "" if min(shape[1:]) >= LEAST else f"--size {LEAST + 1} or more, or "
+            larger = ""
+            if min(shape[1:]) < LEAST:
+                cut = ", with --patches 0 for smaller images" if train.groups is not None else ""
+                larger = f"--size {self.inputs.least_side(LEAST + 1)} or more{cut}, or "
             raise RecipeError(
                 f"perceptual={self.perceptual:g} does not fit these images",
                 why=str(e),

@@ -71,7 +71,7 @@ class Embedding(nn.Module):
     def __init__(self, spec: Spec, width: int, spread: float = 1.0) -> None:
         super().__init__()
         if not spec.classes:
-            raise RecipeError("a conditional network needs labelled data")
+            raise RecipeError("a conditional network needs labelled data", fix="--condition none")
         self.vectors = spec.vectors
         self.weight = nn.Parameter(spread * torch.randn(len(spec.classes), width))
         if spec.vectors:
@@ -196,7 +196,7 @@ class Classify(Verdict):
     def __init__(self, spec: Spec, width: int) -> None:
         super().__init__()
         if not spec.classes:
-            raise RecipeError("a conditional network needs labelled data")
+            raise RecipeError("a conditional network needs labelled data", fix="--condition none")
         self.vectors = spec.vectors
         self.head = nn.Linear(width, len(spec.classes))
         if spec.vectors:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 from sparring.errors import RecipeError, SparringError
+from sparring.parts import nearest
 from sparring.recipe import Recipe
 
 
-def load_parts(path: Path) -> object:
+def load_parts(path: Path) -> ModuleType:
     """Runs a user's Python file, so that the parts it defines are known."""
     if not path.is_file():
         raise RecipeError(f"no file {path}", fix="--parts FILE.py or --preset FILE.py:FUNCTION")
@@ -37,10 +39,20 @@ def load_parts(path: Path) -> object:
 
 def recipe_of(path: Path, function: str) -> Recipe:
     """The recipe that a function of a user's Python file returns."""
-    make = getattr(load_parts(path), function, None)
+    script = load_parts(path)
+    make = getattr(script, function, None)
     if not callable(make):
-        raise RecipeError(f"{path} has no function '{function}'")
+        own = {n: v for n, v in vars(script).items() if isinstance(v, FunctionType)}
+        functions = [n for n, v in own.items() if v.__module__ == script.__name__]
+        raise RecipeError(
+            f"{path} has no function '{function}'{nearest(function, functions)}",
+            why=f"its functions are {', '.join(functions)}" if functions else "it has none",
+            fix=f"--preset {path}:{functions[0] if len(functions) == 1 else 'FUNCTION'}",
+        )
     recipe = make()
     if not isinstance(recipe, Recipe):
-        raise RecipeError(f"{function} in {path} returns no Recipe")
+        raise RecipeError(
+            f"{function} in {path} returns {recipe!r:.40}, which is no Recipe",
+            fix="return a sparring.Recipe, such as replace(sparring.PRESETS['fast'](), batch=64)",
+        )
     return recipe

@@ -155,7 +155,12 @@ class Model:
                 fix="leave truncation out, or train with --preset stylegan2",
             )
         if not 0 <= psi <= 1:
-            raise RecipeError("bad value", where="truncation", why=f"{psi} is not in [0, 1]")
+            raise RecipeError(
+                "bad value",
+                where="truncation",
+                why=f"{psi} is not in [0, 1]",
+                fix="0.7, or 1 for none",
+            )
         draws = [Draws(0, "truncation", b) for b in range(_STYLES)]
         z = torch.cat([G.noise(BLOCK, d)[:, : G.own] for d in draws])
         u = torch.cat([Draws(0, "truncation class", b).uniform(BLOCK) for b in range(_STYLES)])

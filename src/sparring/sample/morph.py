@@ -121,13 +121,21 @@ def save_morph(
     on a sheet from the first to the last. Raises RecipeError, DiskError.
     """
     if model.spec.points:
-        raise RecipeError("points do not morph", why="this run generates points, not images")
+        raise RecipeError(
+            "points do not morph",
+            why="this run generates points, not images",
+            fix="sparring sample, or the report, which shows them over time",
+        )
     if path not in PATHS:
         raise RecipeError(
             f"no path is called '{path}'{nearest(path, PATHS)}", fix=f"--path {' or '.join(PATHS)}"
         )
     if stops < 2 or frames < 1:
-        raise RecipeError("a morph needs at least two stops and a frame between them")
+        raise RecipeError(
+            "a morph needs at least two stops and a frame between them",
+            why=f"these are {stops} stops and {frames} frames",
+            fix="--stops 6 --frames 12",
+        )
     along = {"seed": seed, "classes": classes, "path": path}
     buffer = io.BytesIO()
     if out.suffix.lower() == ".png":

@@ -261,7 +261,12 @@ def _path(given: object, name: str) -> Path:
 def _tile(tile: Any) -> int | None:
     tile = fit(tile, int | None, "tile")
     if tile and tile < _LEAST:
-        raise RecipeError("bad value", where="tile", why=f"it is 0, or at least {_LEAST} pixels")
+        raise RecipeError(
+            "bad value",
+            where="tile",
+            why=f"it is 0, or at least {_LEAST} pixels",
+            fix="256, or 0 for whole images",
+        )
     return tile
 
 

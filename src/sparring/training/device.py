@@ -38,7 +38,7 @@ class Device:
             )
         kind = "cuda" if cuda and name != "cpu" else "cpu"
         if processes < 1:
-            raise RecipeError(f"--devices must be at least 1, not {processes}")
+            raise RecipeError(f"--devices must be at least 1, not {processes}", fix="--devices 1")
         if kind == "cuda" and processes > torch.cuda.device_count():
             raise RecipeError(
                 f"this machine has {torch.cuda.device_count()} CUDA devices, not {processes}",

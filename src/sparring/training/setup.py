@@ -128,7 +128,8 @@ def _built(recipe: Recipe, spec: Spec) -> Players:
 class Setup:
     """Networks, averages, optimisers and the step of one run, ready at image 0.
 
-    weigh: gives the networks their weights, where these are not new ones, before tricks see them.
+    weigh: gives the networks their weights, where these are not new ones, before tricks see them;
+    images: how many these have seen, which decides the stage of networks that grow.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Setup:
         material: Material,
         device: Device,
         weigh: Callable[[Setup], None] | None = None,
+        images: int = 0,
     ) -> None:
         self.recipe, self.device, self.spec = recipe, device, material.spec
         if recipe.deterministic:
@@ -195,7 +197,7 @@ class Setup:
         with seeded(recipe.seed, "start"):
             first = self.feed(0)
             rehearse(recipe, self.players, first, device)
-            self.grow(0)
+            self.grow(images)
             self.step.start(first)
 
     def _optimiser(

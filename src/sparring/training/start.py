@@ -124,7 +124,8 @@ def resume(
         wanted, material = open_data(wanted)
         machine.precision = cast(Any, wanted.precision)
         # Twice: tricks begin with these weights, and their first look at G moves its BatchNorm.
-        setup = Setup(wanted, material, machine, lambda s: s.everything.restore(saved.files))
+        restore, seen = (lambda s: s.everything.restore(saved.files)), saved.state["images"]
+        setup = Setup(wanted, material, machine, restore, seen)
         setup.everything.restore(saved.files, machine.rank)
         setup.everything.state = saved.state
         machine.launch()
