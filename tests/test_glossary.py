@@ -50,12 +50,15 @@ def test_no_name_is_a_parts():
     assert len({key(n) for n in ELSEWHERE}) == len(ELSEWHERE)
 
 
+SPECTRAL = "--nets \"DCGAN(d_spectral=True, d_norm='none')\", or --preset sngan"
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "fix"),
     [
         ("PacGAN", Trick, '--nets "DCGAN(pack=2)"'),
-        ("spectral-norm", Trick, '--nets "DCGAN(d_spectral=True)"'),
-        ("SpectralNorm(n=1)", Trick, '--nets "DCGAN(d_spectral=True)"'),
+        ("spectral-norm", Trick, SPECTRAL),
+        ("SpectralNorm(n=1)", Trick, SPECTRAL),
         ("bCR", Trick, "--tricks Consistency"),
         ("wgan", Loss, "--preset wgan"),
         ("BCE", Loss, "--loss NonSaturating, or --loss Minimax"),

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     # stabilisers
-    "SpectralNorm": ('--nets "DCGAN(d_spectral=True)"', '--nets "ResNet(g_spectral=True)"'),
-    "SpectralNormalization": ('--nets "DCGAN(d_spectral=True)"',),
+    "SpectralNorm": ("--nets \"DCGAN(d_spectral=True, d_norm='none')\"", "--preset sngan"),
+    "SpectralNormalization": ("--nets \"DCGAN(d_spectral=True, d_norm='none')\"", "--preset sngan"),
+    "Spectral": ("--nets \"DCGAN(d_spectral=True, d_norm='none')\"", "--preset sngan"),
     "PacGAN": ('--nets "DCGAN(pack=2)"', '--nets "MLP(pack=2)"'),
     "Packing": ('--nets "DCGAN(pack=2)"', '--nets "MLP(pack=2)"'),
     "MinibatchDiscrimination": ('--nets "DCGAN(kernels=100)"', '--nets "MLP(kernels=100)"'),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import math
 import numbers
 import os
 import re
@@ -117,6 +118,8 @@ def fit(value: Any, hint: Any, where: str) -> Any:
     """`value` as the annotation `hint` wants it; RecipeError, naming `where`, if it cannot be."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecipeError("bad value", where=where, why="the number is not finite")
         for option in typing.get_args(hint):
             try:
                 return fit(value, option, where)
@@ -160,6 +163,8 @@ def _meant(value: Any, hint: Any) -> str:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return next(filter(None, (_meant(value, h) for h in inner)), "")
+    if hint in (int, float, bool) and isinstance(value, str):
+        return _unquoted(value, hint)
     several = origin is tuple and Ellipsis in inner and not isinstance(value, (tuple, list))
     wanted = inner[0] if several else hint
     try:
@@ -173,6 +178,16 @@ def _meant(value: Any, hint: Any) -> str:
         return f"write {show((made,) if several else made)}"
     except (RecipeError, TypeError):
         return f"sparring list {wanted.kind}" if _is_part(wanted) and wanted.kind else ""
+
+
+def _unquoted(text: str, hint: Any) -> str:
+    """What to write for a number, True or False in quotes."""
+    try:
+        value = ast.literal_eval(text.strip())
+        fit(value, hint, "")
+    except (ValueError, SyntaxError, RecipeError):
+        return ""
+    return f"write {text.strip()}, without quotes"
 
 
 def _is_part(value: Any) -> TypeGuard[type[Part]]:
@@ -269,10 +284,15 @@ def _yielding(wanted: str) -> list[tuple[type[Part], str]]:
 def read(text: str, also: dict[str, Callable[..., Any]] | None = None) -> Any:
     """The value of an expression made of parts, literals, tuples and calls named in `also`."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        # A field that the paper calls lambda is no keyword of Python here.
+        tree = ast.parse(re.sub(r"\blambda\s*=", "lambda_=", text.strip()), mode="eval").body
         return _value(tree, also or {})
     except SyntaxError as e:
-        raise RecipeError(f"cannot read '{text.strip()[:80]}'", why=e.msg) from None
+        raise RecipeError(
+            f"cannot read '{text.strip()[:80]}'",
+            why=e.msg,
+            fix="write Name(field=value), in quotes",
+        ) from None
     except (MemoryError, RecursionError):
         raise RecipeError(f"cannot read '{text.strip()[:80]}'", why="too deeply nested") from None
 
@@ -368,6 +388,12 @@ def nearest(word: str, words: typing.Iterable[str], say: str = ", did you mean '
 
 
 # ---------------------------------------------------------------------------------- value -> text
+
+
+def as_word(text: str) -> str:
+    """A part's text as one writes it on a command line, in quotes where a shell needs them."""
+    bare = text.removesuffix("()")
+    return f'"{bare}"' if "(" in bare else bare
 
 
 def show(value: Any, full: bool = False) -> str:

@@ -13,7 +13,7 @@ from sparring.losses import Loss, NonSaturating
 from sparring.metrics import Metric
 from sparring.nets import MLP, Nets
 from sparring.optim import Adam, Optimiser
-from sparring.parts import Part, conform, map_parts, read, show
+from sparring.parts import Part, as_word, conform, map_parts, read, show
 from sparring.schedules import Schedule
 from sparring.tricks import Trick
 
@@ -113,6 +113,12 @@ _LEAST = {
 def _bad(name: str, why: str, value: str) -> RecipeError:
     flag = "--" + name.replace("_", "-")
     return RecipeError("bad value", where=flag, why=why, fix=f"{flag} {value}")
+
+
+def without(recipe: Recipe, *tricks: Trick) -> str:
+    """The flag that leaves these tricks out of the recipe's, whoever put them there."""
+    rest = [as_word(show(t)) for t in recipe.tricks if t not in tricks]
+    return f"--tricks {' '.join(rest) or 'none'}"
 
 
 def read_recipe(text: str) -> Recipe:

@@ -36,6 +36,7 @@ from sparring.storage import (
 )
 
 SCHEMA = 1
+_WHERE = "ls runs, or the folder that --out named"
 
 
 class Run:
@@ -354,9 +355,9 @@ def open_run(path: str | Path) -> Run:
     """The run at `path`; RunError if there is none."""
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        raise RunError(f"no run at {folder}", why="the folder does not exist", fix="ls runs")
+        raise RunError(f"no run at {folder}", why="the folder does not exist", fix=_WHERE)
     if not (folder / "recipe.py").exists():
-        raise RunError(f"{folder} is no run", why="it holds no recipe.py", fix="ls runs")
+        raise RunError(f"{folder} is no run", why="it holds no recipe.py", fix=_WHERE)
     return Run(folder)
 
 

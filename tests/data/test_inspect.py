@@ -74,6 +74,8 @@ def test_a_folder_of_everything(write, tmp_path):
     assert has(info, "1 of 12 images cannot be read")
     assert has(info, "1 of 12 images are smaller than 40 x 40")
     assert has(info, "grey but stored in colour")
+    assert has(info, "1 of 12 images have 16 bits: they are taken at 8; \"Folder(path='")
+    assert has(info, 'range=(0.0, 65535.0))" keeps all')
     assert not has(info, "classes")
 
     text = table(info)
@@ -102,6 +104,7 @@ def test_what_can_be_done_is_a_whole_command(write, tmp_path):
     write("2.png", 2, size=(40, 40), grey=True)
     Image.new("RGBA", (40, 40), (10, 200, 30, 255)).save(tmp_path / "3.png")
     info = inspect(Folder(path=str(tmp_path)))
+    assert not has(info, "16 bits")
     for which, channels in (("1 of 3 images are grey", "grey"), ("transparency", "rgba")):
         (line,) = [p for p in info["problems"] if which in p]
         assert f"\"Folder(path='{tmp_path}', channels='{channels}')\"" in line

@@ -486,6 +486,18 @@ def test_sixteen_bits_stay_sixteen(scans, tmp_path, capsys):
     assert "byte.png: it has 8 bits, and the run was trained on values up to 65535" in said
 
 
+def test_that_pieces_make_another_image_is_told(run, tmp_path, caplog):
+    """This network normalises over the whole image."""
+    noise(1, 48, 48).save(tmp_path / "a.png")
+    translate(run, tmp_path / "a.png", tmp_path / "whole", tile=0)
+    assert not caplog.records
+    translate(run, tmp_path / "a.png", tmp_path / "pieces", tile=16)
+    (line,) = (r.getMessage() for r in caplog.records)
+    assert "in pieces of 16 pixels it makes another one; --tile 0" in line
+    whole, pieces = (array(tmp_path / k / "a.png").astype(int) for k in ("whole", "pieces"))
+    assert np.abs(whole - pieces).max() > 1
+
+
 def test_sixteen_bits_by_a_run_of_eight_are_told(run, tmp_path, capsys, caplog):
     deep(1).save(_made(tmp_path / "in") / "deep.png")
     noise(1, 16, 16).save(tmp_path / "in" / "flat.png")

@@ -16,7 +16,7 @@ from sparring.errors import DataError, RecipeError
 from sparring.losses import Wasserstein
 from sparring.nets import MLP, Auxiliary, Concat, Condition, Fast, Nets, Projection
 from sparring.optim import SGD
-from sparring.recipe import Recipe
+from sparring.recipe import Recipe, without
 from sparring.training.conditions import describe
 from sparring.training.setup import open_data
 from sparring.training.start import _left_out
@@ -54,7 +54,7 @@ def test_labels_are_needed(condition, tmp_path):
     path = Pictures.write(tmp_path / "plain.npz").path
     tricks = (AuxiliaryClassifier(),) if condition.guesses else ()
     recipe = Recipe(data=Npz(path=path), nets=SMALL, tricks=tricks)
-    out = " and leave AuxiliaryClassifier out of --tricks" if tricks else ""
+    out = " --tricks none" if tricks else ""
     with pytest.raises(RecipeError, match=rf"needs labelled data.*--condition none{out}, or"):
         open_data(with_condition(recipe, condition))
     with pytest.raises(RecipeError, match=r"points have no classes"):
@@ -88,9 +88,9 @@ def test_images_beside_folders_do_without_labels(tmp_path):
         (
             Projection(),
             {"tricks": (AuxiliaryClassifier(),)},
-            r"it is told.*leave AuxiliaryClassifier out",
+            r"it is told.*, or --tricks none",
         ),
-        (None, {"tricks": (AuxiliaryClassifier(),)}, r"ignores it.*leave AuxiliaryClassifier out"),
+        (None, {"tricks": (AuxiliaryClassifier(),)}, r"ignores it.*, or --tricks none"),
         (Concat(), {"tricks": (Replay(), GradientPenalty())}, r"two classes.*R1 and R2"),
     ],
     ids=str,
@@ -229,3 +229,11 @@ def test_a_replayed_fake_is_judged_by_its_own_class(labelled):
         for image, label in zip(x[8:], c[8:].tolist(), strict=True):
             assert any(k == label and torch.equal(image, fake) for fake, k in made)
     assert swapped > 5
+
+
+def test_the_flag_that_leaves_a_trick_out_keeps_the_others():
+    """As one writes it: what a preset put there must not come back."""
+    out, quoted = AuxiliaryClassifier(), GradientPenalty(weight=2)
+    recipe = Recipe(tricks=(Replay(), out, quoted))
+    assert without(recipe, out) == '--tricks Replay "GradientPenalty(weight=2.0)"'
+    assert without(recipe, *recipe.tricks) == "--tricks none"

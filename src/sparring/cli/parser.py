@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,18 @@ from sparring.errors import RecipeError
 from sparring.parts import nearest
 
 SCHEMA = 1
+# Flags of other tools, and what says it here.
+_ELSEWHERE = {
+    "--epochs": "--images, counted over all epochs",
+    "--steps": "--images, steps times the batch",
+    "--iterations": "--images, steps times the batch",
+    "--lr": "--g-lr and --d-lr",
+    "--learning-rate": "--g-lr and --d-lr",
+    "--gpu": "--device cuda",
+    "--gpus": "--devices",
+    "--resolution": "--size",
+    "--outdir": "--out",
+}
 Args = argparse.Namespace
 
 
@@ -27,6 +40,8 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        # What argparse takes for a number and not for a flag: -2e-4 as well.
+        self._negative_number_matcher = re.compile(r"-\d*\.?\d+(e[-+]?\d+)?", re.IGNORECASE)
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
         self.add_argument(
             "--parts",
@@ -47,6 +62,8 @@ class Parser(argparse.ArgumentParser):
             flags = [f for a in self._actions for f in a.option_strings if f.startswith("--")]
             word = unknown[0].split("=")[0]
             hint = nearest(word, flags) if word.startswith("-") else ""
+            other = _ELSEWHERE.get(word, "")
+            hint = f": here it is {other}" if other.split(",")[0].split(" ")[0] in flags else hint
             raise RecipeError(
                 f"{self.prog} does not know '{word}'{hint}", fix=f"{self.prog} --help"
             )
@@ -82,9 +99,9 @@ def number(text: str, flag: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise RecipeError(
-            "bad value", where=flag, why=f"'{text}' is not a number", fix="write 1000 or 1e3"
-        ) from None
+        fix = f"{flag} 2e-4" if flag.endswith("-lr") else "write 1000 or 1e3"
+        why = f"'{text}' is not a number"
+        raise RecipeError("bad value", where=flag, why=why, fix=fix) from None
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparring.cli.parser import Args, Parser, number, size_of
 from sparring.errors import RecipeError
-from sparring.parts import Part, fit, parse
+from sparring.parts import Part, as_word, fit, parse
 
 if TYPE_CHECKING:
     from sparring.recipe import Recipe
@@ -86,7 +87,12 @@ def apply(args: Args, recipe: Recipe) -> Recipe:
         rate = getattr(args, f"{side}_lr")
         if rate is not None:
             optim = changes.get(f"{side}_optim", getattr(recipe, f"{side}_optim"))
-            lr = number(rate, f"--{side}-lr")
+            flag = f"--{side}-lr"
+            lr = number(rate, flag)
+            if not 0 < lr < float("inf"):
+                raise RecipeError(
+                    "bad value", where=flag, why=f"{rate} is not positive", fix=f"{flag} 2e-4"
+                )
             changes[f"{side}_optim"] = dataclasses.replace(optim, lr=lr)
     return dataclasses.replace(recipe, **changes)
 
@@ -129,5 +135,13 @@ def _one_of_many(word: str, kind: type[Part], flag: str) -> Part:
                 where=flag,
                 why="it is a path, and this flag takes every word after it",
                 fix="write DATA before the flags that take several values",
+            ) from None
+        apart = re.split(r",\s*(?![^()]*\))", word.strip("[] "))  # at commas outside of brackets
+        if len(apart) > 1:
+            raise RecipeError(
+                f"'{word}' is not one of the {kind.kind}",
+                where=flag,
+                why="several are written apart, without commas",
+                fix=f"{flag} {' '.join(map(as_word, apart))}",
             ) from None
         raise

@@ -17,7 +17,7 @@ from sparring.data.paths import printable
 from sparring.data.source import Images, Points, Source
 from sparring.data.split import split
 from sparring.data.tally import Tally
-from sparring.parts import show
+from sparring.parts import as_word, show
 from sparring.randomness import generator
 
 _BLOCK = 1024  # images looked at together
@@ -245,6 +245,10 @@ def _file_problems(source: Files, loaded: Loaded, small: int) -> Iterable[str]:
             f"{clear} of {total} images have transparency: they are laid on white;"
             f" {_as(source, 'rgba')} keeps it"
         )
+    if tally.conversions["16-bit"]:
+        deep = tally.conversions["16-bit"]
+        whole = as_word(show(replace(source, range=(0, 65535))))
+        yield f"{deep} of {total} images have 16 bits: they are taken at 8; {whole} keeps all"
     if opaque:
         yield (
             f"{opaque} of {total} images have no transparency, the others do: they are taken as"
@@ -260,7 +264,7 @@ def _file_problems(source: Files, loaded: Loaded, small: int) -> Iterable[str]:
 
 def _as(source: Files, channels: Literal["grey", "rgb", "rgba"]) -> str:
     """The source with other channels, as it is written in a command."""
-    return f'"{show(replace(source, channels=channels))}"'
+    return as_word(show(replace(source, channels=channels)))
 
 
 def table(info: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def patches(listing: Listing, most: int, size: Size, ranged: bool) -> tuple[tupl
             f"no image holds a patch of {size[0]}x{size[1]}",
             where=listing.where,
             why=f"the first is {known[0].height}x{known[0].width}",
-            fix=f"--size {side // 8 * 8 or side}, or --patches 0, which enlarges them",
+            fix=f"--patches 0, which enlarges them, or --size {side // 8 * 8 or side}",
         )
     for i, head in enumerate(heads):
         side_by_side = (head.height // size[0]) * (head.width // size[1]) if head else 0

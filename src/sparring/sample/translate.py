@@ -164,6 +164,12 @@ def translate_files(
                 replace_file(path, png(_picture(image, ranges[1])))
                 written.append(path)
             progress(len(written) + len(failed), len(names))
+    if tile and cast(Translator, model.generator).reach is None:
+        _log.warning(
+            "this network looks at the whole image, so in pieces of %d pixels it makes another "
+            "one; --tile 0 takes each whole",
+            tile,
+        )
     if reader.deep:
         _log.warning(
             "%d of %d images have 16 bits, such as %s; they were translated at 8 bits, for which "
@@ -174,7 +180,9 @@ def translate_files(
         )
     if not written:
         why = "; ".join(f"{name}: {reason}" for name, reason in failed[:_NAMED])
-        raise DataError("no image could be translated", where=given, why=why)
+        raise DataError(
+            "no image could be translated", where=given, why=why, fix=f"sparring inspect {given}"
+        )
     return Translated(tuple(written), tuple(failed))
 
 

@@ -9,15 +9,23 @@ from torch import nn
 from sparring.errors import RecipeError
 from sparring.games import Players
 from sparring.nets.minibatch import MinibatchDiscrimination, MinibatchStddev
+from sparring.nets.normalise import PixelNorm
 from sparring.optim import Optimiser
 from sparring.parts import show, walk
-from sparring.recipe import Recipe
+from sparring.recipe import Recipe, without
 from sparring.schedules import Schedule
 from sparring.training.hooks import attempt
 from sparring.tricks import Trick
 
 _BATCH = nn.modules.batchnorm._BatchNorm
 _WHOLE_BATCH = (MinibatchDiscrimination, MinibatchStddev, _BATCH)
+_SCALING = (
+    *_WHOLE_BATCH,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    PixelNorm,
+)
 
 
 def check(recipe: Recipe, players: Players, batch: int) -> None:
@@ -37,14 +45,14 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
         raise RecipeError(
             f"{swaps!r} and {own!r} do not go together",
             why=f"{type(own).__name__} compares fakes with what G makes of their noise now",
-            fix=f"leave {type(swaps).__name__} out of --tricks",
+            fix=without(recipe, swaps),
         )
     grows = [n for n in recipe.game.discriminators if getattr(players[n], "grows", False)]
     if swaps and grows:
         raise RecipeError(
             f"{swaps!r} and {type(recipe.nets).__name__} do not go together",
             why="old fakes are smaller than those of a network that has grown since",
-            fix=f"leave {type(swaps).__name__} out of --tricks",
+            fix=without(recipe, swaps),
         )
     decoding = next((t for t in recipe.tricks if t.decodes), None)
     blind = [n for n in recipe.game.discriminators if not getattr(players[n], "decodes", False)]
@@ -52,7 +60,7 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
         raise RecipeError(
             f"{decoding!r} needs a D that decodes its layers",
             why=f"that of {type(recipe.nets).__name__} does not",
-            fix=f"--nets FewShot, or leave {type(decoding).__name__} out of --tricks",
+            fix=f"--nets FewShot, or {without(recipe, decoding)}",
         )
     matching = next((t for t in recipe.tricks if getattr(t, "paired", False)), None)
     if matching and not getattr(recipe.game, "paired", False):
@@ -66,7 +74,7 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
         raise RecipeError(
             f"{unrolling[0]!r} and {unrolling[1]!r} do not go together",
             why="a D that is looked ahead to is not unrolled once more",
-            fix="leave one of them out of --tricks",
+            fix=without(recipe, unrolling[1]),
         )
     unrolls = next(iter(unrolling), None)
     if unrolls and type(recipe.d_optim).follow is Optimiser.follow:
@@ -80,7 +88,7 @@ def check(recipe: Recipe, players: Players, batch: int) -> None:
         raise RecipeError(
             f"{unrolls!r} and {clips!r} do not go together",
             why="the steps of D that are looked ahead to would not be clipped",
-            fix=f"--tricks without {type(clips).__name__}, such as GradientPenalty in its place",
+            fix=f"{without(recipe, clips)}, or GradientPenalty in its place",
         )
 
 
@@ -100,7 +108,7 @@ def _check_translation(recipe: Recipe) -> None:
         raise RecipeError(
             f"{noisy!r} and {game.__name__} do not go together",
             why="it takes a step in G's noise, and this G is shown images",
-            fix=f"leave {type(noisy).__name__} out of --tricks",
+            fix=without(recipe, noisy),
         )
 
 
@@ -148,6 +156,24 @@ def _check_mixing(recipe: Recipe, name: str, D: nn.Module) -> None:
         )
 
 
+def _unbounded(recipe: Recipe, spectral: bool, judges: list[nn.Module]) -> list[str]:
+    """A line where no weights and no penalty bound the slope of D, as its loss wants.
+
+    Spectral norm does not where a layer divides by what it sees: that undoes the division before.
+    """
+    scaling = next((m for D in judges for m in D.modules() if isinstance(m, _SCALING)), None)
+    if spectral and scaling is None:
+        return []
+    why, fix = "nothing bounds it", "spectral norm in D"
+    if spectral:
+        why = f"spectral norm does not bound its {type(scaling).__name__}"
+        fix = "a D without normalisation (d_norm='none') and minibatch layers"
+    return [
+        f"warning: {recipe.loss!r} wants a D whose slope is bounded and {why}. "
+        f"Fix: --tricks GradientPenalty, or WeightClipping, or {fix}"
+    ]
+
+
 def warnings(recipe: Recipe, players: Players) -> list[str]:
     """A line for each trick that means less here than its name says, and for a loss that does."""
     changes = next((t for t in recipe.tricks if type(t).see is not Trick.see), None)
@@ -157,22 +183,17 @@ def warnings(recipe: Recipe, players: Players) -> list[str]:
         for trick in recipe.tricks
         if changes and getattr(trick, "paired", False)
     ]
-    spectral = [
-        any(hasattr(m, "parametrizations") for m in players[name].modules())
-        for name in recipe.game.discriminators
-    ]
+    judges = [players[name] for name in recipe.game.discriminators]
+    spectral = [any(hasattr(m, "parametrizations") for m in D.modules()) for D in judges]
     clips = next((t for t in recipe.tricks if t.clips), None)
     if clips and any(spectral):
         found.append(
             f"warning: {clips!r} bounds little beside spectral norm, which scales it again. "
             "Fix: leave one of them out"
         )
-    bounded = any(t.slopes or t.per_sample or t.clips for t in recipe.tricks) or all(spectral)
+    bounded = any(t.slopes or t.per_sample or t.clips for t in recipe.tricks)
     if any(getattr(part, "lipschitz", False) for part in walk(recipe.loss)) and not bounded:
-        found.append(
-            f"warning: {recipe.loss!r} wants a D whose slope is bounded and nothing bounds it. "
-            "Fix: --tricks GradientPenalty, or WeightClipping, or spectral norm in D"
-        )
+        found += _unbounded(recipe, all(spectral), judges)
     swaps = next((t for t in recipe.tricks if t.swaps), None)
     if swaps and recipe.loss.pairs and recipe.nets.condition:
         found.append(

@@ -9,8 +9,7 @@ from sparring.errors import RecipeError
 from sparring.nets import Spec
 from sparring.parts import show
 from sparring.randomness import generator
-from sparring.recipe import Recipe
-from sparring.tricks import Trick
+from sparring.recipe import Recipe, without
 
 _ROWS = 1024  # of the training data's conditions, kept with the generator
 
@@ -44,13 +43,13 @@ def check(recipe: Recipe, spec: Spec, data: str, unlabelled: str = "") -> None:
             raise RecipeError(
                 f"{guessing!r} needs networks that guess the class",
                 why=f"{name} ignores it",
-                fix=_without(guessing)
+                fix=without(recipe, guessing)
                 if recipe.game.translates
-                else f"--condition Auxiliary, or {_without(guessing)}",
+                else f"--condition Auxiliary, or {without(recipe, guessing)}",
             )
         return
     if not spec.classes:
-        none = f"--condition none and {_without(guessing)}" if guessing else "--condition none"
+        none = "--condition none" + (f" {without(recipe, guessing)}" if guessing else "")
         raise RecipeError(
             f"{name}(condition={show(condition)}) needs labelled data",
             where=data,
@@ -69,16 +68,12 @@ def check(recipe: Recipe, spec: Spec, data: str, unlabelled: str = "") -> None:
         raise RecipeError(
             f"{guessing!r} needs a D that guesses the class",
             why=f"with {show(condition)} it is told",
-            fix=f"--condition Auxiliary, or {_without(guessing)}",
+            fix=f"--condition Auxiliary, or {without(recipe, guessing)}",
         )
     swaps, mixes = ([t for t in recipe.tricks if getattr(t, k)] for k in ("swaps", "mixes_pairs"))
     if swaps and mixes:
         raise RecipeError(
             f"{swaps[0]!r} and {mixes[0]!r} do not go together with classes",
             why="a real image and the old fake beside it may be of two classes",
-            fix=f"leave one of them out, or replace {type(mixes[0]).__name__} by R1 and R2",
+            fix=f"{without(recipe, swaps[0])}, or replace {type(mixes[0]).__name__} by R1 and R2",
         )
-
-
-def _without(trick: Trick) -> str:
-    return f"leave {type(trick).__name__} out of --tricks"
