@@ -22,7 +22,7 @@ from sparring.randomness import generator
 
 _BLOCK = 1024  # images looked at together
 _WIDE = 3.0  # beyond it a number is far from what networks are fed with
-_FEW = 1000  # images; below, D learns them by heart unless it is regularised
+_FEW = 1000  # images; below, D soon knows them by heart
 _DRAWN = 100_000  # points for the entropy and the quantiles
 _LISTED = 20  # lines or words of a kind in the table
 _QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
@@ -148,7 +148,10 @@ def _label_problems(images: Images) -> Iterable[str]:
 def _image_problems(images: Images, looks: _Looks, classes: dict[str, int] | None) -> Iterable[str]:
     n = len(images)
     if n < _FEW:
-        yield f"{n} images are few: without augmentation the discriminator learns them by heart"
+        yield (
+            f"{n} images are few: the discriminator may learn them by heart; sparring evaluate RUN"
+            " --metrics Memorisation says whether samples repeat them"
+        )
     if looks.repeats:
         yield (
             f"{len(looks.repeats)} of {n} images repeat an earlier one exactly: each is shown as"
