@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         # What argparse takes for a number and not for a flag: -2e-4 as well.
-        self._negative_number_matcher = re.compile(r"-\d*\.?\d+(e[-+]?\d+)?", re.IGNORECASE)
+        self._negative_number_matcher = re.compile(r"-\d*\.?\d+(e[-+]?\d+)?$", re.IGNORECASE)
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
         self.add_argument(
             "--parts",

@@ -248,10 +248,11 @@ def _file_problems(source: Files, loaded: Loaded, small: int) -> Iterable[str]:
             f"{clear} of {total} images have transparency: they are laid on white;"
             f" {_as(source, 'rgba')} keeps it"
         )
-    if tally.conversions["16-bit"]:
-        deep = tally.conversions["16-bit"]
+    deep = tally.conversions["16-bit"]
+    if deep:
         whole = as_word(show(replace(source, range=(0, 65535))))
-        yield f"{deep} of {total} images have 16 bits: they are taken at 8; {whole} keeps all"
+        alike = f"; {whole} keeps all" if deep == sum(tally.modes.values()) else ""
+        yield f"{deep} of {total} images have 16 bits: they are taken at 8{alike}"
     if opaque:
         yield (
             f"{opaque} of {total} images have no transparency, the others do: they are taken as"
