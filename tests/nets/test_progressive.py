@@ -234,7 +234,7 @@ def test_a_resumed_run_repeats(tmp_path, nets):
 
 def test_replay_and_growing_are_refused(tmp_path):
     with pytest.raises(
-        RecipeError, match=r"Replay.* and ProGAN do not go together.*leave Replay out"
+        RecipeError, match=r"Replay.* and ProGAN do not go together.*Fix: --tricks none"
     ):
         set_up(recipe(tmp_path, PARTS[0], tricks=(Replay(),)))
 
