@@ -51,4 +51,4 @@ class Results:
 
     def add(self, **row: Any) -> None:
         with open(self.path, "a") as f:
-            f.write(json.dumps({**row, "machine": machine()}) + "\n")
+            f.write(json.dumps({**row, "machine": machine()}, separators=(",", ":")) + "\n")
