@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from sparring.nets import Spec, SuperResolver, Translator
+from sparring.nets import ResidualTranslator, Spec, SuperResolver, Translator, UNet
 from sparring.randomness import seeded
-from sparring.sample.tiles import large, tiled
+from sparring.sample.tiles import cheap, large, tiled
 
 
 class Shift(Translator):
@@ -73,6 +73,76 @@ def test_a_reach_of_one_less_would_show():
         assert G.reach == 5
         G.reach = 2
         assert (tiled(G, a, 16) - whole).abs().max() > 1 / 255
+
+
+def translator(nets: UNet | ResidualTranslator, channels: int = 3) -> Translator:
+    with seeded(0, "weights"):
+        G = nets.generator(Spec((channels, 64, 64), inputs=(channels, 64, 64)))
+        for p in G.parameters():  # so that everything it can see matters
+            nn.init.normal_(p, 0, 0.2)
+    return G.eval()
+
+
+@pytest.mark.parametrize("tile", [16, 50])
+@pytest.mark.parametrize("norm", ["instance", "layer", "batch", "pixel", "none"])
+@pytest.mark.parametrize("up", ["resize", "transposed"])
+@pytest.mark.parametrize("kind", ["unet", "residual"])
+def test_norms_over_the_image_have_the_statistics_of_the_whole(kind, up, norm, tile):
+    """Sides that neither the tile nor the halvings divide, dark above and bright below."""
+    G = translator(
+        UNet(width=4, depth=3, norm=norm, up=up)
+        if kind == "unet"
+        else ResidualTranslator(width=4, blocks=1, norm=norm, up=up)
+    )
+    a = image(2, 3, 131, 83)
+    a[:, :, :60] *= 0.1
+    with torch.no_grad():
+        whole, pieces = G(a), tiled(G, a, tile)
+        assert whole.std() > 0.05
+        assert_close(pieces, whole, atol=1e-4, rtol=0)
+        if norm in ("instance", "layer"):  # a piece's own statistics are others
+            assert not cheap(G)
+            assert (G(a[:, :, :64, :64])[..., :16, :16] - whole[..., :16, :16]).abs().max() > 1e-3
+        assert_close(G(a), whole, atol=0, rtol=0)  # nothing is left behind
+
+
+def test_statistics_are_of_the_whole_in_float64():
+    G = translator(ResidualTranslator(width=3, blocks=0)).double()
+    a = image(1, 3, 70, 90).double()
+    with torch.no_grad():
+        assert_close(tiled(G, a, 16), G(a), atol=1e-11, rtol=0)
+
+
+@pytest.mark.parametrize("up", ["resize", "transposed"])
+@pytest.mark.parametrize("kind", ["unet", "residual"])
+def test_reach_is_exact(kind, up):
+    """With the mean of what it sees as each convolution, all slopes are positive."""
+    nets = (
+        UNet(width=1, depth=3, norm="none", up=up)
+        if kind == "unet"
+        else ResidualTranslator(width=1, blocks=1, norm="none", up=up)
+    )
+    G = translator(nets, 1).double()
+    for p in G.parameters():
+        nn.init.constant_(p, p.shape[0] / p.numel() if p.dim() > 1 else 0.01)
+    a = torch.ones(1, 1, 8, 96, dtype=torch.float64).requires_grad_()
+    made, far = G(a), []
+    for x in range(48, 56):  # all places in a piece of eight
+        (slope,) = torch.autograd.grad(made[..., x].sum(), a, retain_graph=True)
+        far.append((slope.abs().sum((0, 1, 2)).nonzero().squeeze(1) - x).abs().max())
+    assert max(far) == G.reach == (21 if kind == "unet" else 23)
+
+
+def test_pieces_of_no_size_given_are_twice_what_is_shown_around_them():
+    G = translator(UNet(width=1, depth=6))
+    seen = []
+    G.register_forward_hook(lambda m, args, made: seen.append(tuple(args[0].shape[2:])))
+    a = image(1, 3, 64, 1200)
+    with torch.no_grad():
+        whole = G(a)
+        seen.clear()
+        assert_close(tiled(G, a), whole, atol=1e-4, rtol=0)
+    assert max(seen) == (64, 384 + 2 * 192)
 
 
 def test_what_leaves_all_as_it_is_has_no_seam():

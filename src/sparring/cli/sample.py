@@ -97,8 +97,8 @@ def translate_command(words: Sequence[str]) -> None:
         "--tile",
         type=count,
         metavar="N",
-        help="translate squares of N pixels at a time; 0 never (default: large images, where the "
-        "result is the same)",
+        help="translate squares of N pixels at a time, for images that memory does not hold; the "
+        "result is the same; 0 never (default: large images of networks without norms)",
     )
     args = parser.read(words)
     load_parts(args)

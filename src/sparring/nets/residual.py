@@ -43,6 +43,9 @@ class _ResidualTranslator(Translator):
         super().__init__()
         channels, made = same_size(spec, "ResidualTranslator")
         self.mixes = nets.norm == "batch"
+        self.grain = 8  # of one pixel a norm over the image leaves nothing
+        # For each block two pixels that are four wide; the rest is of the ways down and up.
+        self.reach = 8 * nets.blocks + 15
         w = nets.width
 
         def then(conv: nn.Module, width: int) -> list[nn.Module]:
@@ -70,7 +73,7 @@ class _ResidualTranslator(Translator):
         published(self)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        x = self.down(padded(z, 8))  # of one pixel a norm over the image leaves nothing
+        x = self.down(padded(z, self.grain))
         for block in self.blocks:
             x = x + block(x)
         return self.up(x)[..., : z.shape[2], : z.shape[3]]

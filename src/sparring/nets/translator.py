@@ -22,12 +22,15 @@ class Translator(Generator):
     """a -> x: images (n, Ca, h, w) in [-1, 1] to (n, C, h * factor, w * factor), of any h and w.
 
     factor: how much larger what it makes is. reach: how many pixels of a away from a place may
-    still change the result there; None where all may, as with normalisation over the image.
+    still change the result there, but by the statistics of norms over the image (GroupNorm, each
+    met once); None where all may. grain: of how many pixels the sides must be multiples for it not
+    to pad them.
     """
 
     latent: int = 0
     factor: int = 1
     reach: int | None = None
+    grain: int = 1
 
     def noise(self, n: int, rng: Draws) -> Tensor:
         raise RecipeError(

@@ -64,6 +64,9 @@ class _UNet(Translator):
                 f"UNet(depth={self.depth}) halves images of {min(spec.shape[1:])} pixels too often",
                 fix=f"depth={most} or less; 0 as often as they bear",
             )
+        self.grain = 2**self.depth
+        # Three pixels of each level, on the way down or up, to each side.
+        self.reach = 3 * (self.grain - 1)
         widths = [nets.width * min(8, 2**k) for k in range(self.depth)]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for k, (i, o) in enumerate(zip([channels, *widths], widths)):
@@ -88,7 +91,7 @@ class _UNet(Translator):
             nn.init.zeros_(last.weight)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        x, skips = padded(z, 2**self.depth), []
+        x, skips = padded(z, self.grain), []
         for layer in self.down:
             x = layer(x)
             skips.append(x)

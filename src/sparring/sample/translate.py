@@ -28,7 +28,7 @@ from sparring.nets import Translator
 from sparring.parts import fit
 from sparring.sample.draw import Model, to_uint8
 from sparring.sample.picture import grid, png, shown
-from sparring.sample.tiles import CORE, large, tiled
+from sparring.sample.tiles import cheap, large, tiled
 from sparring.storage import disk_errors, replace_file
 
 _ARCHIVES = (".zip", ".tar")
@@ -140,7 +140,7 @@ def translate_files(
 
     Images may be of any size; they are turned upright, and are made grey or coloured as the
     generator wants them. Those of one size go through it together. tile: pixels of the side of the
-    squares in which each is taken; 0 none, None where it is large and this changes nothing.
+    squares in which each is taken; 0 none, None where it is large and this costs little.
     progress: called with how many are done, of how many. ranges: the values of inputs and of
     translations that are -1 and 1, where they are not of 8 bits. override: whether files that are
     there already may be overwritten. Raises DataError where nothing is there or nothing can be
@@ -382,6 +382,6 @@ class _Reader:
 def _made(model: Model, a: Tensor, tile: int | None) -> Tensor:
     """The translations of inputs of one size, on the CPU."""
     G, a = cast(Translator, model.generator), a.to(model.device)
-    if tile or (tile is None and G.reach is not None and large(a)):
-        return tiled(G, a, tile or CORE).float().cpu()
+    if tile or (tile is None and cheap(G) and large(a)):
+        return tiled(G, a, tile).float().cpu()
     return G(a).float().cpu()
